@@ -1,0 +1,165 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ansible module: one drop-in of sshd_config, with a way back."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: sshd_dropin
+short_description: Install a drop-in of sshd_config that cannot lock you out
+description:
+  - Tests the whole configuration with the new drop-in (C(sshd -t)) and its effective values for named users
+    (C(sshd -T -C)) before anything is changed.
+  - Then installs it, reloads sshd, and lets a timer on the host take it back unless the module is called again with
+    O(state=confirmed) over a new connection (commit-confirm, as on network devices).
+options:
+  path:
+    description: The drop-in, a C(.conf) file in C(/etc/ssh/sshd_config.d). The first value of an option wins, so C(00-) comes first.
+    type: str
+    required: true
+  content:
+    description: The whole file.
+    type: str
+  state:
+    description:
+      - V(present) and V(absent) install or remove the file.
+      - V(confirmed) keeps what was installed before and stops the timer.
+    type: str
+    choices: [present, absent, confirmed]
+    default: present
+  expect:
+    description: Effective options that must hold for users, compared as C(sshd -T) prints them.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      user:
+        description: Login name.
+        type: str
+        required: true
+      options:
+        description: Option in any case, and the exact value.
+        type: dict
+        required: true
+  service:
+    description: The systemd unit of sshd.
+    type: str
+    default: ssh
+  confirm_seconds:
+    description: Seconds until an unconfirmed change is taken back; V(0) installs for good at once.
+    type: int
+    default: 60
+attributes:
+  check_mode:
+    support: full
+    description: The candidate is validated just the same; nothing is installed.
+  diff_mode:
+    support: full
+    description: The file before and after.
+  idempotent:
+    support: full
+    description: An equal file is not touched and sshd not reloaded.
+author: Lyceum (@lyceum)
+"""
+
+EXAMPLES = r"""
+- name: Ensure that sshd reads keys only from the directory root owns
+  sshd_dropin:
+    path: /etc/ssh/sshd_config.d/00-lyceum-keys.conf
+    content: |
+      AuthorizedKeysFile /etc/ssh/authorized_keys.d/%u
+    expect:
+      - {user: root, options: {authorizedkeysfile: /etc/ssh/authorized_keys.d/%u}}
+  register: dropin
+
+- name: Ensure that the change stays, now that a new connection has worked
+  sshd_dropin:
+    path: /etc/ssh/sshd_config.d/00-lyceum-keys.conf
+    state: confirmed
+  when: dropin.pending_confirmation
+"""
+
+RETURN = r"""
+actions:
+  description: What was (in check mode, would be) done.
+  returned: always
+  type: list
+  elements: str
+pending_confirmation:
+  description: Whether the host will take the change back unless it is confirmed.
+  returned: always
+  type: bool
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.lyceum.errors import LyceumError
+from ansible.module_utils.lyceum.sshd import dropin
+
+ARGUMENT_SPEC: dict[str, Any] = {
+    "path": {"type": "str", "required": True},
+    "content": {"type": "str"},
+    "state": {"type": "str", "choices": ["present", "absent", "confirmed"], "default": "present"},
+    "expect": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {"user": {"type": "str", "required": True}, "options": {"type": "dict", "required": True}},
+    },
+    "service": {"type": "str", "default": "ssh"},
+    "confirm_seconds": {"type": "int", "default": 60},
+}
+
+
+def run(params: dict[str, Any], *, check: bool) -> dict[str, Any]:
+    """Install, remove or confirm. Raises LyceumError."""
+    spec = dropin.DropinSpec.from_params(params)
+    if params["state"] == "confirmed":
+        return _confirm(spec, check=check)
+    old = dropin.read(spec.path)
+    # Also when the file is equal: what is around it may have changed what it means.
+    dropin.validate(spec)
+    changed = old != spec.content
+    if changed and not check:
+        dropin.install(spec, old)
+        if dropin.read(spec.path) != spec.content:
+            raise LyceumError(f"{spec.path} was written, yet reads differently")
+    verb = "remove" if spec.content is None else "install" if old is None else "update"
+    return {
+        "changed": changed,
+        "actions": [f"{verb} {spec.path} and reload {spec.service}"] if changed else [],
+        "pending_confirmation": dropin.pending(spec.path),
+        "diff": {
+            "before_header": str(spec.path),
+            "after_header": str(spec.path),
+            "before": old or "",
+            "after": spec.content or "",
+        },
+    }
+
+
+def _confirm(spec: dropin.DropinSpec, *, check: bool) -> dict[str, Any]:
+    waiting = dropin.pending(spec.path)
+    if waiting and not check:
+        dropin.disarm_revert()
+    return {
+        "changed": waiting,
+        "actions": [f"keep {spec.path}"] if waiting else [],
+        "pending_confirmation": waiting and check,
+    }
+
+
+def main() -> None:
+    """Translate parameters to the core and its result back."""
+    module = AnsibleModule(
+        argument_spec=ARGUMENT_SPEC, required_if=[("state", "present", ["content"])], supports_check_mode=True
+    )
+    try:
+        module.exit_json(**run(module.params, check=module.check_mode))
+    except LyceumError as exc:
+        module.fail_json(msg=str(exc), **exc.details)
+
+
+if __name__ == "__main__":
+    main()

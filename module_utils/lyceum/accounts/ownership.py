@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who owns what in a directory tree: count it, and hand it over to another uid and gid, ACL entries included."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import LyceumError
+
+ACL_ATTRIBUTES = ("system.posix_acl_access", "system.posix_acl_default")
+# The on-disk format of acl(5) as the kernel gives it: linux/posix_acl_xattr.h, version 2.
+ACL_HEADER = struct.Struct("<I")
+ACL_ENTRY = struct.Struct("<HHI")
+ACL_VERSION = 2
+ACL_USER, ACL_GROUP = 0x02, 0x08
+CAPABILITY = "security.capability"
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """What an id has in one tree: number of files owned, number of ACL entries naming it, and some paths."""
+
+    tree: str
+    files: int
+    acl_entries: int
+    examples: tuple[str, ...] = ()
+
+
+def survey(root: Path, trees: list[str], uid: int, gid: int | None) -> tuple[Ownership, ...]:
+    """Count files owned by uid (or group gid, unless None) and ACL entries that name them. Empty trees are left out.
+
+    Trees inside other trees are visited once. Does not cross file systems.
+    """
+    result = []
+    for tree in _outermost(trees):
+        files = entries = 0
+        examples: list[str] = []
+        for path, info in _walk(root / tree.lstrip("/")):
+            if info.st_uid == uid or (gid is not None and info.st_gid == gid):
+                files += 1
+                if len(examples) < 20:
+                    examples.append(path)
+            if gid is not None and not stat.S_ISLNK(info.st_mode):
+                entries += sum(count for _name, _value, count in _acl_changes(path, uid, uid, gid, gid))
+        if files or entries:
+            result.append(Ownership(tree, files, entries, tuple(examples)))
+    return tuple(result)
+
+
+def hand_over(root: Path, trees: list[str], old: tuple[int, int], new: tuple[int, int]) -> None:
+    """Change owner, group and ACL entries from `old` (uid, gid) to `new`. Safe to repeat after a crash.
+
+    Raises LyceumError naming the first path that cannot be changed.
+    """
+    for tree in _outermost(trees):
+        for path, info in _walk(root / tree.lstrip("/")):
+            try:
+                _hand_over_one(path, info, old, new)
+            except FileNotFoundError:
+                continue
+            except OSError as exc:
+                raise LyceumError(f"cannot change the owner of {path}: {exc.strerror}") from exc
+
+
+def rewrite_acl(value: bytes, uids: tuple[int, int], gids: tuple[int, int]) -> tuple[bytes, int]:
+    """Replace ids in a posix_acl xattr. uids, gids: (old, new). Returns the new value and how many entries changed.
+
+    Raises LyceumError for a version other than 2 (the kernel has had no other).
+    """
+    (version,) = ACL_HEADER.unpack_from(value)
+    if version != ACL_VERSION:
+        raise LyceumError(f"ACL attribute of unknown version {version}")
+    entries = []
+    hits = 0
+    for tag, permissions, number in ACL_ENTRY.iter_unpack(value[ACL_HEADER.size :]):
+        old, new = uids if tag == ACL_USER else gids if tag == ACL_GROUP else (None, number)
+        if number == old:
+            hits += 1
+            number = new
+        entries.append((tag, permissions, number))
+    # The kernel wants named entries in ascending order of id within their tag.
+    entries.sort(key=lambda entry: (entry[0], entry[2]))
+    return ACL_HEADER.pack(version) + b"".join(ACL_ENTRY.pack(*entry) for entry in entries), hits
+
+
+def _hand_over_one(path: str, info: os.stat_result, old: tuple[int, int], new: tuple[int, int]) -> None:
+    if not stat.S_ISLNK(info.st_mode):
+        for name, value, _count in _acl_changes(path, old[0], new[0], old[1], new[1]):
+            os.setxattr(path, name, value)
+    uid = new[0] if info.st_uid == old[0] else -1
+    gid = new[1] if info.st_gid == old[1] else -1
+    if (uid, gid) == (-1, -1):
+        return
+    capability = None
+    if stat.S_ISREG(info.st_mode):
+        with contextlib.suppress(OSError):
+            capability = os.getxattr(path, CAPABILITY)
+    os.chown(path, uid, gid, follow_symlinks=False)
+    # chown(2) drops set-id bits and capabilities; they belonged to the file, not to the move.
+    if not stat.S_ISLNK(info.st_mode) and info.st_mode & (stat.S_ISUID | stat.S_ISGID):
+        os.chmod(path, stat.S_IMODE(info.st_mode))
+    if capability is not None:
+        os.setxattr(path, CAPABILITY, capability)
+
+
+def _acl_changes(path: str, old_uid: int, new_uid: int, old_gid: int, new_gid: int) -> Iterator[tuple[str, bytes, int]]:
+    for name in ACL_ATTRIBUTES:
+        try:
+            value = os.getxattr(path, name)
+        except OSError as exc:
+            if exc.errno in (errno.ENODATA, errno.EOPNOTSUPP, errno.ENOENT):
+                continue
+            raise
+        rewritten, hits = rewrite_acl(value, (old_uid, new_uid), (old_gid, new_gid))
+        if hits:
+            yield name, rewritten, hits
+
+
+def _outermost(trees: list[str]) -> list[str]:
+    kept: list[str] = []
+    for tree in sorted({os.path.normpath(tree) for tree in trees}):
+        if not any(tree == other or tree.startswith(f"{other}/") for other in kept):
+            kept.append(tree)
+    return kept
+
+
+def _walk(top: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Every path of a tree with its lstat, directories before their contents; other file systems are left out."""
+    try:
+        info = os.lstat(top)
+    except FileNotFoundError:
+        return
+    device = info.st_dev
+    yield str(top), info
+    pending = [str(top)] if stat.S_ISDIR(info.st_mode) else []
+    while pending:
+        try:
+            with os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    try:
+                        info = entry.stat(follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue
+                    if info.st_dev != device:
+                        continue
+                    yield entry.path, info
+                    if stat.S_ISDIR(info.st_mode):
+                        pending.append(entry.path)
+        except FileNotFoundError:
+            continue

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One drop-in of sshd_config: validated with everything around it, installed, and taken back unless confirmed.
+
+Three nets against locking the administrator out: the *whole* candidate configuration must pass `sshd -t`; its effective
+values for named users (`sshd -T -C`) must be the expected ones; and after the reload a timer on the host restores the
+old file unless somebody who came in over a *new* connection confirms.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import CommandError, LyceumError, RefusedError
+from ..files import write_atomically
+
+SSHD = "/usr/sbin/sshd"
+MAIN_CONFIG = Path("/etc/ssh/sshd_config")
+STATE_DIRECTORY = Path("/run/lyceum-sshd")
+REVERT_UNIT = "lyceum-sshd-revert"
+MODE = 0o644
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What `sshd -T -C user=USER,host=HOST,addr=ADDR` must say: options in lower case -> value."""
+
+    user: str
+    options: Mapping[str, str]
+    addr: str = "127.0.0.1"
+    host: str = "localhost"
+
+
+@dataclass(frozen=True)
+class DropinSpec:
+    """The drop-in as wanted. content None removes it. confirm_seconds 0: no commit-confirm."""
+
+    path: Path
+    content: str | None
+    expect: tuple[Expectation, ...]
+    service: str
+    confirm_seconds: int
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> DropinSpec:
+        """Build from the module's parameters. Raises LyceumError for a path outside sshd_config.d."""
+        path = Path(params["path"])
+        if path.parent != MAIN_CONFIG.with_name("sshd_config.d") or path.suffix != ".conf":
+            raise LyceumError(f"path {path} must be a .conf file in {MAIN_CONFIG.with_name('sshd_config.d')}")
+        expect = tuple(
+            Expectation(entry["user"], {key.lower(): value for key, value in entry["options"].items()})
+            for entry in params["expect"]
+        )
+        content = None if params["state"] == "absent" else params["content"]
+        return cls(path, content, expect, params["service"], params["confirm_seconds"])
+
+
+def read(path: Path) -> str | None:
+    """The file's content, None when there is none. Raises LyceumError when it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise LyceumError(f"cannot read {path}: {exc.strerror}") from exc
+
+
+def validate(spec: DropinSpec) -> None:
+    """Test the candidate with the rest of the configuration, in a copy. Raises RefusedError with sshd's own words.
+
+    The copy differs from the real thing only in where Include looks, so what passes here is what will be loaded.
+    """
+    with tempfile.TemporaryDirectory(prefix="lyceum-sshd-") as name:
+        copy = Path(name)
+        dropins = copy / "sshd_config.d"
+        directory = spec.path.parent
+        if directory.is_dir():
+            shutil.copytree(directory, dropins)
+        else:
+            dropins.mkdir()
+        candidate = dropins / spec.path.name
+        if spec.content is None:
+            candidate.unlink(missing_ok=True)
+        else:
+            candidate.write_text(spec.content, encoding="utf-8")
+        text = MAIN_CONFIG.read_text(encoding="utf-8")
+        if f"{directory}/" not in text:
+            raise RefusedError(
+                f"{MAIN_CONFIG} does not include {directory}/*.conf, so drop-ins have no effect;"
+                f" put 'Include {directory}/*.conf' at its top"
+            )
+        main = copy / "sshd_config"
+        main.write_text(text.replace(f"{directory}/", f"{dropins}/"), encoding="utf-8")
+        _sshd(["-t", "-f", str(main)], f"sshd refuses the configuration with {spec.path.name}; nothing was changed")
+        for expectation in spec.expect:
+            _check_effective(str(main), expectation)
+
+
+def install(spec: DropinSpec, old: str | None) -> None:
+    """Put the drop-in in place, arm the way back, reload sshd. Raises LyceumError; the old file is back then."""
+    try:
+        if spec.confirm_seconds:
+            arm_revert(spec, old)
+        _put(spec.path, spec.content)
+        _sshd(["-t"], f"sshd refuses the configuration once {spec.path.name} is in place; the old one is back")
+        reload(spec.service)
+    except LyceumError:
+        _put(spec.path, old)
+        disarm_revert()
+        raise
+
+
+def arm_revert(spec: DropinSpec, old: str | None) -> None:
+    """Start a timer on the host that puts the old drop-in back and reloads sshd. Raises CommandError."""
+    disarm_revert()
+    STATE_DIRECTORY.mkdir(mode=0o700, exist_ok=True)
+    if old is None:
+        undo = f"rm -f {shlex.quote(str(spec.path))}"
+    else:
+        kept = STATE_DIRECTORY / spec.path.name
+        write_atomically(kept, old.encode(), 0o600)
+        undo = f"cp {shlex.quote(str(kept))} {shlex.quote(str(spec.path))}"
+    script = f"{undo} && systemctl reload {shlex.quote(spec.service)}; rm -f {STATE_DIRECTORY}/pending"
+    _run(
+        [
+            "systemd-run",
+            f"--unit={REVERT_UNIT}",
+            f"--on-active={spec.confirm_seconds}s",
+            "--timer-property=AccuracySec=1s",
+            f"--description=Take back {spec.path.name} unless it is confirmed",
+            "/bin/sh",
+            "-c",
+            script,
+        ],
+        "cannot arm the way back, so nothing was changed",
+    )
+    write_atomically(STATE_DIRECTORY / "pending", f"{spec.path}\n".encode(), 0o600)
+
+
+def pending(path: Path) -> bool:
+    """Whether an installed drop-in still waits for its confirmation."""
+    return read(STATE_DIRECTORY / "pending") == f"{path}\n"
+
+
+def disarm_revert() -> None:
+    """Stop the timer. Raises CommandError when systemd refuses; a timer that is not there is fine."""
+    (STATE_DIRECTORY / "pending").unlink(missing_ok=True)
+    for unit in (f"{REVERT_UNIT}.timer", f"{REVERT_UNIT}.service"):
+        loaded = subprocess.run(["systemctl", "is-active", "--quiet", unit], check=False).returncode == 0
+        if loaded:
+            _run(["systemctl", "stop", unit], f"cannot stop {unit}")
+    subprocess.run(
+        ["systemctl", "reset-failed", f"{REVERT_UNIT}.service"], stderr=subprocess.DEVNULL, check=False
+    )  # only needed after a failed revert; otherwise there is nothing to reset
+
+
+def reload(service: str) -> None:
+    """Reload sshd where it runs; with socket activation every connection reads the new configuration by itself."""
+    if subprocess.run(["systemctl", "is-active", "--quiet", service], check=False).returncode == 0:
+        _run(["systemctl", "reload", service], f"cannot reload {service}")
+
+
+def _put(path: Path, content: str | None) -> None:
+    if content is None:
+        path.unlink(missing_ok=True)
+    else:
+        path.parent.mkdir(mode=0o755, exist_ok=True)
+        write_atomically(path, content.encode(), MODE)
+
+
+def _check_effective(config: str, expectation: Expectation) -> None:
+    context = f"user={expectation.user},host={expectation.host},addr={expectation.addr}"
+    output = _sshd(["-T", "-C", context, "-f", config], f"sshd cannot tell what applies to {expectation.user}")
+    effective: dict[str, str] = {}
+    for line in output.splitlines():
+        key, _space, value = line.partition(" ")
+        effective.setdefault(key, value)
+    for key, wanted in expectation.options.items():
+        if effective.get(key) != wanted:
+            raise RefusedError(
+                f"with this drop-in, {key} for {expectation.user} would be {effective.get(key, 'unset')!r}, not {wanted!r};"
+                " nothing was changed. An earlier file in sshd_config.d or the top of sshd_config sets it: first value wins"
+            )
+
+
+def _sshd(arguments: list[str], complaint: str) -> str:
+    # sshd wants its absolute path, and its privilege separation directory even for a test.
+    Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    try:
+        return _run([SSHD, *arguments], complaint)
+    except CommandError as exc:
+        raise RefusedError(str(exc)) from exc
+
+
+def _run(command: list[str], complaint: str) -> str:
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    except FileNotFoundError as exc:
+        raise CommandError(f"{complaint}: {command[0]} is not installed") from exc
+    if done.returncode != 0:
+        raise CommandError(f"{complaint}: {(done.stderr or done.stdout).strip() or f'exit status {done.returncode}'}")
+    return done.stdout
