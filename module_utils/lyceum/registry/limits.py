@@ -96,9 +96,7 @@ def layers_of(registry: Registry, name: str) -> list[Layer]:
     person = registry.person(name)
     layers = [Layer("defaults", _of_scope(registry.limits.defaults, PERSON))]
     if person.affiliation in registry.limits.affiliations:
-        layers.append(
-            Layer(f"affiliation {person.affiliation}", registry.limits.affiliations[person.affiliation])
-        )
+        layers.append(Layer(f"affiliation {person.affiliation}", registry.limits.affiliations[person.affiliation]))
     layers.extend(_project_layers(registry.live_projects_of(name)))
     layers.append(Layer("person", person.limits))
     layers.extend(

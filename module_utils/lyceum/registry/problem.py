@@ -35,5 +35,17 @@ class Problem:
         return " ".join([*where, f"{self.message}{end}", self.remedy]).rstrip()
 
 
+def shorten(value: object) -> str:
+    """A value as shown in a message: one line, printable, at most about 60 characters."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = str(value)
+    plain = text.isprintable() and bool(text) and text == text.strip()
+    short = text if len(text) <= 60 else f"{text[:57]}..."
+    return short if plain and not isinstance(value, (dict, list)) else ascii(short)
+
+
 def errors(problems: list[Problem]) -> list[Problem]:
     return [problem for problem in problems if problem.severity == ERROR]

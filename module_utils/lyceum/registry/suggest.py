@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
-def closest(word: object, known: Iterable[str]) -> str | None:
-    """The known word that looks most like `word`, or None when nothing is close."""
+def closest(word: object, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known word that looks most like `word`, or None when nothing is close (1 = equal, 0 = nothing in common)."""
     if not isinstance(word, str):
         return None
     by_lower = {name.lower(): name for name in known}
-    found = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    found = get_close_matches(word.lower(), by_lower, n=1, cutoff=cutoff)
     return by_lower[found[0]] if found else None
 
 

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Limits against the hardware (`lyceum_hardware`). Only warnings: a site may overcommit on purpose, but should know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from . import limits
+from .findings import Findings
+from .model import Registry
+from .positions import DataPath
+
+QUOTAS = tuple(name for name, key in limits.KEYS.items() if key.kind == "quota")
+
+
+def check(registry: Registry, findings: Findings) -> None:
+    """Warn of caps above the hardware and of promised space that is not there. The registry must be valid."""
+    if not registry.hardware:
+        return
+    for path, values in _places(registry):
+        for key, value in values.items():
+            _never_binds((*path, key), key, value, registry.hardware, findings)
+    _promised(registry, findings)
+
+
+def _places(registry: Registry) -> Iterator[tuple[DataPath, Mapping[str, Any]]]:
+    yield ("limits", "defaults"), registry.limits.defaults
+    for name, values in registry.limits.affiliations.items():
+        yield ("limits", "affiliations", name), values
+    for index, exception in enumerate(registry.limits.exceptions):
+        yield ("limits", "exceptions", index, "limits"), exception.limits
+    for index, person in enumerate(registry.people):
+        yield ("people", index, "limits"), person.limits
+    for index, project in enumerate(registry.projects):
+        yield ("projects", index, "limits"), project.limits
+
+
+def _never_binds(path: DataPath, key: str, value: Any, hardware: Mapping[str, Any], findings: Findings) -> None:
+    bound = hardware.get(limits.KEYS[key].hardware)
+    if value is not None and bound is not None and value > bound:
+        findings.warning(
+            path,
+            f"can never bind: lyceum_hardware.{limits.KEYS[key].hardware} is {bound}",
+            "Lower it, or write null if unlimited is meant.",
+            value=value,
+        )
+
+
+def _promised(registry: Registry, findings: Findings) -> None:
+    space = registry.hardware.get("storage_gib")
+    if space is None:
+        return
+    people = [person.name for person in registry.people if person.effective_state(registry.today)[0] == "present"]
+    projects = [project.name for project in registry.projects if project.live(registry.today)]
+    total = _sum(limits.effective(registry, name) for name in people)
+    total += _sum(limits.effective_project(registry, name) for name in projects)
+    if total > space:
+        findings.warning(
+            ("hardware", "storage_gib"),
+            f"is less than the {total:g} GiB promised by {', '.join(QUOTAS)} "
+            f"to {len(people)} people and {len(projects)} projects",
+            "Lower the quotas, add storage, or accept that it is overcommitted.",
+            value=space,
+        )
+
+
+def _sum(effective: Iterable[dict[str, limits.Effective]]) -> float:
+    return sum(values[key].value or 0 for values in effective for key in QUOTAS if key in values)
