@@ -40,7 +40,8 @@ options:
     elements: str
     default: []
   adopt:
-    description: Accounts that get the keys of their own ~/.ssh/authorized_keys if they have no file here yet; kept like O(keep).
+    description: Accounts that get the keys of their own ~/.ssh/authorized_keys if they have no file here yet;
+      kept like O(keep).
     type: list
     elements: str
     default: []
@@ -63,7 +64,8 @@ EXAMPLES = r"""
     adopt: [root]
     keep: [root]
     people:
-      - {name: amartin, ssh_keys: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ laptop"]}
+      - name: amartin
+        ssh_keys: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJpoOp+ye4SBK6rPlFQEnF5hH6UPv2qD4W7eAnUXmoKq laptop"]
       - {name: fmoreau, ssh_keys: []}
 """
 

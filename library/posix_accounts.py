@@ -25,7 +25,8 @@ options:
         type: str
         required: true
       uid:
-        description: Numeric user id. An account of that name with another uid is a conflict, see O(people[].migrate_uid).
+        description:
+          - Numeric user id. An account of that name with another uid is a conflict, see O(people[].migrate_uid).
         type: int
         required: true
       gid:
@@ -107,7 +108,8 @@ options:
     type: str
     default: /etc/skel
   archive_dir:
-    description: Where the data of removed people goes, as C(<name>-<uid>-<UTC time>.tar.zst) with a C(.sha256) beside it.
+    description:
+      - Where the data of removed people goes, as C(<name>-<uid>-<UTC time>.tar.zst) with a C(.sha256) beside it.
     type: str
     default: /var/backups/lyceum/homes
   keep_data:
@@ -155,7 +157,9 @@ options:
     elements: str
     default: [root]
   search_paths:
-    description: Directory trees in which files of removed people are looked for (reported) and files of moved people are handed over.
+    description:
+      - Directory trees in which files of removed people are looked for (and reported), and in which files of people who
+        move to another uid are handed over.
     type: list
     elements: str
     default: [/srv, /var/tmp, /tmp]
@@ -198,7 +202,7 @@ actions:
 lyceum:
   description:
     - Results by person for the run's table and audit log.
-    - RV(ignore:results) has RV(ignore:result) (created, changed, suspended, removed, failed), RV(ignore:actions) and RV(ignore:error) by name.
+    - C(results) has C(result) (created, changed, suspended, removed, failed), C(actions) and C(error) by name.
   returned: always
   type: dict
   sample: {kind: accounts, results: {}, unchanged: [amartin], unmanaged: [], conflicts: []}

@@ -14,7 +14,8 @@ description:
     O(state=confirmed) over a new connection (commit-confirm, as on network devices).
 options:
   path:
-    description: The drop-in, a C(.conf) file in C(/etc/ssh/sshd_config.d). The first value of an option wins, so C(00-) comes first.
+    description:
+      - The drop-in, a C(.conf) file in C(/etc/ssh/sshd_config.d). The first value of an option wins, so C(00-) is best.
     type: str
     required: true
   content:

@@ -45,7 +45,7 @@ class Table:
         self._original = content
         width = FIELDS[kind]
         # Not splitlines(): it also breaks at bytes that are part of UTF-8 letters once they are read as latin-1.
-        for text in content.split("\n")[: -1 if content.endswith("\n") else None]:
+        for text in content.removesuffix("\n").split("\n") if content else []:
             fields = text.split(":")
             if len(fields) != width or not fields[0] or fields[0][0] in "#+-" or not _numbers_are_numbers(kind, fields):
                 self.lines.append(text)

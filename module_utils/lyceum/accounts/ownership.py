@@ -42,7 +42,7 @@ def survey(root: Path, trees: list[str], uid: int, gid: int | None) -> tuple[Own
     for tree in _outermost(trees):
         files = entries = 0
         examples: list[str] = []
-        for path, info in _walk(root / tree.lstrip("/")):
+        for path, info in walk(root / tree.lstrip("/")):
             if info.st_uid == uid or (gid is not None and info.st_gid == gid):
                 files += 1
                 if len(examples) < 20:
@@ -60,7 +60,7 @@ def hand_over(root: Path, trees: list[str], old: tuple[int, int], new: tuple[int
     Raises LyceumError naming the first path that cannot be changed.
     """
     for tree in _outermost(trees):
-        for path, info in _walk(root / tree.lstrip("/")):
+        for path, info in walk(root / tree.lstrip("/")):
             try:
                 _hand_over_one(path, info, old, new)
             except FileNotFoundError:
@@ -131,7 +131,7 @@ def _outermost(trees: list[str]) -> list[str]:
     return kept
 
 
-def _walk(top: Path) -> Iterator[tuple[str, os.stat_result]]:
+def walk(top: Path) -> Iterator[tuple[str, os.stat_result]]:
     """Every path of a tree with its lstat, directories before their contents; other file systems are left out."""
     try:
         info = os.lstat(top)

@@ -285,8 +285,8 @@ def _guard(desired: Desired, people: dict[str, PersonPlan], database: Database) 
         names = ", ".join(sorted(shrinking)[:10]) + (", ..." if len(shrinking) > 10 else "")
         raise RefusedError(
             f"the plan removes or suspends {len(shrinking)} of {have_account} accounts ({names}), more than the"
-            f" {allowed} allowed; nothing was changed. If it is meant, name them in allow_removals (accounts_allow_removals)"
-            " or raise max_removals and max_removals_percent"
+            f" {allowed} allowed; nothing was changed. If it is meant, name them in allow_removals"
+            " (accounts_allow_removals) or raise max_removals and max_removals_percent"
         )
 
 

@@ -184,8 +184,9 @@ def _check_effective(config: str, expectation: Expectation) -> None:
     for key, wanted in expectation.options.items():
         if effective.get(key) != wanted:
             raise RefusedError(
-                f"with this drop-in, {key} for {expectation.user} would be {effective.get(key, 'unset')!r}, not {wanted!r};"
-                " nothing was changed. An earlier file in sshd_config.d or the top of sshd_config sets it: first value wins"
+                f"with this drop-in, {key} for {expectation.user} would be {effective.get(key, 'unset')!r}, not"
+                f" {wanted!r}; nothing was changed. The first value wins: an earlier file in sshd_config.d or the top of"
+                " sshd_config sets it"
             )
 
 
@@ -200,7 +201,7 @@ def _sshd(arguments: list[str], complaint: str) -> str:
 
 def _run(command: list[str], complaint: str) -> str:
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError as exc:
         raise CommandError(f"{complaint}: {command[0]} is not installed") from exc
     if done.returncode != 0:

@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 class AnsibleModule:
     params: dict[str, Any]
     check_mode: bool
+    _diff: bool
     tmpdir: str
     def __init__(
         self,
