@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One host under attack: the admin's connection to it, and logins as other people over connections of their own."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+import shlex
+import subprocess
+import tempfile
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import testinfra
+
+PROBE = Path(__file__).with_name("probe.py")
+TIMEOUT = 30
+
+# What the attacker's ssh takes over from the way the admin reaches the host; all else (keys above all) stays away.
+ROUTE = ("hostname", "port", "hostkeyalias", "userknownhostsfile", "globalknownhostsfile", "stricthostkeychecking",
+         "proxyjump", "proxycommand", "addressfamily")  # fmt: skip
+
+# Joins stdin/stdout of the attacker's ssh with the host's own sshd. sshd (from OpenSSH 9.8 on) shuts out addresses with
+# failed logins for a while; an address of the host's own loopback network per attempt keeps the admin's out of that.
+RELAY = """
+import os, socket, sys, threading
+peer = socket.create_connection((sys.argv[1], int(sys.argv[2])), 5, (sys.argv[3], 0) if sys.argv[3] else None)
+def pump(read, write):
+    while True:
+        block = read(65536)
+        if not block:
+            break
+        write(block)
+    try:
+        peer.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass  # the other direction ended first
+threading.Thread(target=pump, args=(lambda n: os.read(0, n), peer.sendall), daemon=True).start()
+pump(peer.recv, lambda block: os.write(1, block))
+"""
+
+
+class ProbeError(Exception):
+    """The probe could not do its work on the host: nothing was shown, neither way."""
+
+
+class UnreachableError(Exception):
+    """The admin's own connection does not work; the message has ssh's last words."""
+
+
+@dataclass(frozen=True)
+class Login:
+    """How an attempt ended. entered: sshd accepted it, even if the shell then said no. refused: sshd said no."""
+
+    entered: bool
+    refused: bool
+    output: str
+    words: str
+
+
+class Target:
+    """Built from one plan (see playbooks/prove.yml): `{host, connection, people, groups, admins, keys_dir, ...}`."""
+
+    def __init__(self, plan: dict[str, Any]) -> None:
+        self.plan = plan
+        self.name: str = plan["host"]
+        self.people: dict[str, dict[str, Any]] = {person["name"]: person for person in plan["people"]}
+        self.identities: dict[str, str] = plan["identities"]
+        self.admins: list[str] = []
+        # The active person whose success shows that an attack works at all.
+        self.control: str | None = None
+        self.folder = tempfile.TemporaryDirectory(prefix="lyceum-proof-")
+        self.socket = f"{self.folder.name}/control"
+        self._sources = itertools.count(random.randrange(2, 1 << 22))
+        self._pool = ThreadPoolExecutor(max_workers=4)
+        self._started: dict[str, Future[Any]] = {}
+
+    # --- the admin's connection ---
+
+    @cached_property
+    def admin_words(self) -> list[str]:
+        """ssh with the connection variables of the inventory, without the host name."""
+        connection = self.plan["connection"]
+        words = ["ssh", *shlex.split(connection["args"]), "-oBatchMode=yes", "-oConnectTimeout=10"]
+        words += [f"-p{connection['port']}"] if connection["port"] else []
+        words += [f"-l{connection['user']}"] if connection["user"] else []
+        return words + (["-i", connection["key"]] if connection["key"] else [])
+
+    @property
+    def address(self) -> str:
+        return str(self.plan["connection"]["host"])
+
+    def connect(self) -> str:
+        """Open the shared connection; return who the admin is there. Raises UnreachableError."""
+        done = subprocess.run(
+            [*self.admin_words, "-oControlMaster=yes", f"-oControlPath={self.socket}", "-oControlPersist=120",
+             self.address, "id -un"],
+            capture_output=True, text=True, timeout=TIMEOUT, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        if done.returncode:
+            raise UnreachableError(last_words(done.stderr))
+        return done.stdout.strip()
+
+    @cached_property
+    def shared(self) -> list[str]:
+        return [*self.admin_words, "-oControlMaster=no", f"-oControlPath={self.socket}", self.address]
+
+    @cached_property
+    def host(self) -> Any:
+        """testinfra's view of the host, over the same connection."""
+        extra = shlex.join([*self.admin_words[1:], "-oControlMaster=no", f"-oControlPath={self.socket}"])
+        return testinfra.get_host(f"ssh://{self.address}", ssh_extra_args=extra, sudo=self.plan["connection"]["become"])
+
+    def probe(self, action: str, *, isolated: bool = False, **parameters: Any) -> Any:
+        """Run one action of probe.py as root and return its answer. isolated: in its own mount and pid namespaces.
+
+        Raises ProbeError with the reason.
+        """
+        request = {"action": action, "parameters": parameters}
+        words = ["sudo", "-n"] if self.plan["connection"]["become"] else []
+        if isolated:
+            words += ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation=private"]
+        words += [self.plan["connection"]["python"], "-"]
+        done = subprocess.run(
+            [*self.shared, shlex.join(words)],
+            input=f"{PROBE.read_text()}\nmain(json.loads({json.dumps(request)!r}))\n",
+            capture_output=True, text=True, timeout=TIMEOUT, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise ProbeError(f"{action}: {last_words(done.stderr)}")
+        answer = json.loads(done.stdout)
+        if "error" in answer:
+            raise ProbeError(f"{action}: {answer['error']}")
+        return answer
+
+    def start(self, name: str, action: str, **parameters: Any) -> None:
+        """Begin a slow probe now; `result(name)` waits for it."""
+        self._started[name] = self._pool.submit(self.probe, action, **parameters)
+
+    def result(self, name: str) -> Any:
+        return self._started[name].result()
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True)
+        subprocess.run([*self.shared[:-1], "-Oexit", self.address], capture_output=True, check=False)
+        self.folder.cleanup()
+
+    # --- logins of others ---
+
+    @cached_property
+    def route(self) -> dict[str, str]:
+        """How the host is reached, as `ssh -G` resolves the admin's options."""
+        done = subprocess.run([*self.admin_words, "-G", self.address], capture_output=True, text=True, check=True)
+        options = dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
+        return {key: options[key] for key in ROUTE if options.get(key) not in (None, "none")}
+
+    def login(self, user: str, key: str) -> Login:
+        """Log in over the network, as the person would, with this private key and no other."""
+        route = [f"-o{key}={value}" for key, value in self.route.items() if key != "hostname"]
+        return self._attempt(user, key, [*route, f"-oHostName={self.route['hostname']}"])
+
+    def attack(self, user: str, key: str) -> Login:
+        """Try to log in with this private key and no other, to the host's own sshd, from an address of its loopback."""
+        address, port, source = self.sshd_address
+        relay = shlex.join([self.plan["connection"]["python"], "-c", RELAY, address, port, source and self._source()])
+        proxy = shlex.join([*self.shared, relay]).replace("%", "%%")
+        return self._attempt(
+            user, key, [f"-oProxyCommand={proxy}", "-oStrictHostKeyChecking=no", "-oUserKnownHostsFile=/dev/null"]
+        )
+
+    @cached_property
+    def sshd_address(self) -> tuple[str, str, bool]:
+        """Where sshd listens on the host: address, port, and whether addresses of the loopback network can reach it."""
+        listening = self.result("observe")["listen"]
+        for entry in listening:
+            address, _, port = entry.rpartition(":")
+            if address in ("0.0.0.0", "[::]", "127.0.0.1"):  # noqa: S104  (compared, not bound)
+                return "127.0.0.1", port, True
+        address, _, port = listening[0].rpartition(":")
+        return address.strip("[]"), port, False
+
+    def _source(self) -> str:
+        number = next(self._sources) % (1 << 24)
+        return f"127.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255 or 1}"
+
+    def _attempt(self, user: str, key: str, options: list[str]) -> Login:
+        done = subprocess.run(
+            ["ssh", "-F", "none", "-v", *options, "-oBatchMode=yes", "-oIdentitiesOnly=yes", "-oIdentityAgent=none",
+             "-oIdentityFile=none", f"-oIdentityFile={key}", "-oPreferredAuthentications=publickey",
+             "-oConnectTimeout=10", "-l", user, self.address, "id -un"],
+            capture_output=True, text=True, timeout=TIMEOUT, check=False, stdin=subprocess.DEVNULL,
+            env={**os.environ, "LC_ALL": "C"},
+        )  # fmt: skip
+        entered = "\nAuthenticated to " in done.stderr
+        refused = not entered and f"{user}@{self.address}: Permission denied" in done.stderr
+        return Login(entered, refused, done.stdout.strip(), last_words(done.stderr))
+
+
+def last_words(text: str) -> str:
+    """The last line that is not debug noise."""
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("debug")]
+    return lines[-1] if lines else "no message"
