@@ -72,6 +72,8 @@ def read(inventory_dir: Path | str) -> Loaded:
     with _without_gc():
         for file in _files(root):
             reader.read(file)
+    for file in _elsewhere(root):
+        reader.read_elsewhere(file)
     if not reader.files:
         reader.broken = True
         reader.report(str(root / "group_vars" / "all"), "", "there are no registry files here", _WHERE_FILES_GO)
@@ -132,16 +134,24 @@ class _Reader:
         return None
 
     def _read_shared(self, label: str, text: str) -> None:
+        self.shared.update(match[1] for match in _TOP_LEVEL.finditer(text))
+        self._misplaced(label, text, "is set in the defaults shared by all inventories")
+
+    def read_elsewhere(self, file: Path) -> None:
+        """A file for some groups or hosts only: Ansible would take a registry from there, every other reader not."""
+        try:
+            text = file.read_bytes().decode("utf-8", errors="replace")
+        except OSError as exc:
+            message = f"cannot be read: {exc.strerror}"
+            return self.report(_label(self.root, file), "", message, "Make it a file that you may read.")
+        return self._misplaced(_label(self.root, file), text, "is set for some hosts only")
+
+    def _misplaced(self, label: str, text: str, message: str) -> None:
         for match in _TOP_LEVEL.finditer(text):
-            self.shared.add(match[1])
             if match[1] in _SECTIONS:
                 line = text.count("\n", 0, match.start()) + 1
-                self.report(
-                    f"{label}:{line}",
-                    match[1],
-                    "is set in the defaults shared by all inventories",
-                    "Move it to group_vars/all of the inventory whose people it describes.",
-                )
+                remedy = "Move it to group_vars/all of the inventory whose people it describes."
+                self.report(f"{label}:{line}", match[1], message, remedy)
 
     def _content(self, label: str, text: str) -> dict[Any, Any] | None:
         """The mapping a file holds; None, and a problem where due, when it holds none."""
@@ -150,7 +160,7 @@ class _Reader:
             node = loader.get_single_node()
             if node is None:
                 return None
-            if not isinstance(node, yaml.MappingNode):
+            if not isinstance(node, yaml.MappingNode) or node.tag != "tag:yaml.org,2002:map":
                 self.broken = True
                 self.report(
                     f"{label}:{node.start_mark.line + 1}",
@@ -159,7 +169,7 @@ class _Reader:
                     "Begin with a line such as `lyceum_people:` and indent what belongs to it.",
                 )
                 return None
-            self._duplicate_keys(label, node)
+            twice = list(_set_twice(node))  # before construction, which writes merge keys (<<) out
             data = loader.construct_document(node)
             if "*" in text and _count(data, {}) > _MAX_VALUES:
                 raise ValueError("its anchors and aliases expand without end")
@@ -175,7 +185,9 @@ class _Reader:
             return None
         finally:
             loader.dispose()
-        return data if isinstance(data, dict) else None
+        for path, line, first in twice:
+            self._report_twice(label, data, path, line, first)
+        return dict(data)
 
     def _syntax_error(self, label: str, text: str, exc: yaml.YAMLError) -> None:
         mark = getattr(exc, "problem_mark", None) or getattr(exc, "context_mark", None)
@@ -189,9 +201,13 @@ class _Reader:
             return self.report(f"{label}:{line}", "", f"is not text that YAML allows{shown}", "Remove that character.")
         lines = text.splitlines()
         here = lines[mark.line] if mark.line < len(lines) else ""
-        context = getattr(exc, "context", None)
-        message = f"is not valid YAML: {exc.problem}" + (f" ({context})" if context else "")  # type: ignore[attr-defined]
+        message = f"is not valid YAML: {exc.problem}"  # type: ignore[attr-defined]
+        begin = getattr(exc, "context_mark", None)
+        if begin is not None and begin.line != mark.line:
+            message += f" (in what begins in line {begin.line + 1})"
         remedy = "Compare the indentation, colons, quotes and brackets of this line with those above it."
+        if "mapping values are not allowed" in message:
+            remedy = "Put a text that contains `: ` in quotes, and begin each key on a line of its own."
         if "\t" in here[: len(here) - len(here.lstrip())] or here[mark.column : mark.column + 1] == "\t":
             message, remedy = "is not valid YAML: the line is indented with a tab", "Indent with spaces."
         elif "could not find expected ':'" in str(exc.problem):  # type: ignore[attr-defined]
@@ -203,31 +219,14 @@ class _Reader:
             )
         return self.report(f"{label}:{mark.line + 1}", "", message, remedy, shorten(here.strip()))
 
-    def _duplicate_keys(self, label: str, root: yaml.Node) -> None:
-        seen: set[int] = set()
-        todo: list[yaml.Node] = [root]
-        while todo:
-            node = todo.pop()
-            if isinstance(node, yaml.ScalarNode) or id(node) in seen:
-                continue
-            seen.add(id(node))  # an alias leads to a node more than once
-            if isinstance(node, yaml.SequenceNode):
-                todo.extend(node.value)
-                continue
-            keys: dict[str, int] = {}
-            for key, value in node.value:
-                todo.append(value)
-                if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
-                    continue
-                line = key.start_mark.line + 1
-                if key.value in keys:
-                    self.report(
-                        f"{label}:{line}",
-                        key.value,
-                        f"is set twice in one place (first in line {keys[key.value]}); the second would silently win",
-                        "Keep one of the two.",
-                    )
-                keys.setdefault(key.value, line)
+    def _report_twice(self, label: str, data: Mapping[Any, Any], path: DataPath, line: int, first: int) -> None:
+        section = _SECTIONS.get(str(path[0]), path[0])
+        self.report(
+            f"{label}:{line}",
+            show((section, *path[1:]), {str(section): data.get(path[0])}),
+            f"is set twice in one place (first in line {first}); the second would silently win",
+            "Keep one of the two.",
+        )
 
     def _take(self, file: Path, variable: Any, value: Any) -> None:
         label = _label(self.root, file)
@@ -273,7 +272,7 @@ class _Reader:
             self._where(file, variable),
             variable,
             f"is not a variable Lyceum knows.{hint}",
-            f"Variables of the registry are {', '.join(_SECTIONS)}.",
+            "Correct the name." if meant else f"Variables of the registry are {', '.join(_SECTIONS)}.",
         )
 
     def _where(self, file: Path, variable: Any) -> str:
@@ -298,6 +297,29 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
 }
+
+
+def _set_twice(root: yaml.Node) -> Iterator[tuple[DataPath, int, int]]:
+    """(path, line, first line) of each key that a mapping has a second time."""
+    seen: set[int] = set()
+    todo: list[tuple[yaml.Node, tuple[str | int, ...]]] = [(root, ())]
+    while todo:
+        node, path = todo.pop()
+        if isinstance(node, yaml.ScalarNode) or id(node) in seen:
+            continue
+        seen.add(id(node))  # an alias leads to a node more than once
+        if isinstance(node, yaml.SequenceNode):
+            todo.extend((item, (*path, index)) for index, item in enumerate(node.value))
+            continue
+        keys: dict[str, int] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                continue
+            todo.append((value, (*path, key.value)))
+            line = key.start_mark.line + 1
+            if key.value in keys:
+                yield (*path, key.value), line, keys[key.value]
+            keys.setdefault(key.value, line)
 
 
 def _foreign(loader: yaml.CSafeLoader, suffix: str, node: yaml.Node) -> _Foreign:
@@ -336,6 +358,16 @@ def _files(root: Path) -> list[Path]:
     return [*single, *_walk(_folder(root))]
 
 
+def _elsewhere(root: Path) -> list[Path]:
+    inside = _folder(root)
+    return [
+        path
+        for name in ("group_vars", "host_vars")
+        for path in sorted((root / name).glob("**/*"))
+        if path.suffix in _EXTENSIONS and path.is_file() and inside not in path.parents and path.stem != inside.name
+    ]
+
+
 def _walk(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
@@ -351,8 +383,9 @@ def _walk(folder: Path) -> list[Path]:
 
 
 def _label(root: Path, file: Path) -> str:
+    """How messages call a file: people.yml for what lies in group_vars/all, else the path inside the inventory."""
     folder = _folder(root)
-    return str(file.relative_to(folder if file.is_relative_to(folder) else folder.parent))
+    return str(file.relative_to(folder if file.is_relative_to(folder) else root))
 
 
 def _count(value: Any, known: dict[int, int]) -> int:

@@ -128,7 +128,8 @@ def _unknown_key(key: str, schema: Mapping[str, Any]) -> tuple[str, str]:
             f"is a limit of a {KEYS[key].scope}, not of a person",
             "Set it under `limits` of a project, or in lyceum_limits.defaults for every project.",
         )
-    return f"is not a key Lyceum knows.{did_you_mean(key, known)}", f"Known here: {', '.join(known)}."
+    hint = did_you_mean(key, known)
+    return f"is not a key Lyceum knows.{hint}", "Correct the spelling." if hint else f"Known here: {', '.join(known)}."
 
 
 def _wrong_type(value: Any, wanted: Any, remedy: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ def closest(word: object, known: Iterable[str], cutoff: float = 0.6) -> str | No
     """The known word that looks most like `word`, or None when nothing is close (1 = equal, 0 = nothing in common)."""
     if not isinstance(word, str):
         return None
-    by_lower = {name.lower(): name for name in known}
+    by_lower = {name.lower(): name for name in known if name.isprintable()}
     found = get_close_matches(word.lower(), by_lower, n=1, cutoff=cutoff)
     return by_lower[found[0]] if found else None
 

@@ -124,6 +124,8 @@ def _people(raw: Mapping[str, Any], findings: Findings) -> None:
 
 def _projects(raw: Mapping[str, Any], findings: Findings) -> None:
     people = _people_states(raw)
+    if not people:
+        return  # reported once by _not_empty, not again for every name in a project
     for path, entry in entries(raw, "projects"):
         gone = entry.get("state") == "absent"
         owner = entry.get("owner")
@@ -135,7 +137,7 @@ def _projects(raw: Mapping[str, Any], findings: Findings) -> None:
             )
         for name in _dict(entry.get("members")):
             if isinstance(name, str):
-                _known_person((*path, "members", name), name, people, findings, may_be_absent=gone)
+                _known_person((*path, "members", name), name, people, findings, may_be_absent=gone, show=False)
 
 
 def _limits(raw: Mapping[str, Any], findings: Findings, today: date) -> None:
@@ -143,15 +145,15 @@ def _limits(raw: Mapping[str, Any], findings: Findings, today: date) -> None:
     limits = _dict(raw.get("limits"))
     for name in _dict(limits.get("affiliations")):
         if isinstance(name, str):
-            _known_affiliation(("limits", "affiliations", name), name, affiliations, findings)
+            _known_affiliation(("limits", "affiliations", name), name, affiliations, findings, show=False)
     for index, entry in enumerate(_list(limits.get("exceptions"))):
         if not isinstance(entry, dict):
             continue
         path = ("limits", "exceptions", index)
         _dates(path, entry, findings)
-        if isinstance(entry.get("person"), str):
+        if people and isinstance(entry.get("person"), str):
             _known_person((*path, "person"), entry["person"], people, findings)
-        if isinstance(entry.get("approved_by"), str):
+        if people and isinstance(entry.get("approved_by"), str):
             _known_person((*path, "approved_by"), entry["approved_by"], people, findings, may_be_absent=True)
         expires = _date(entry.get("expires"))
         if expires is not None and expires < today:
@@ -214,7 +216,13 @@ def _date(value: Any) -> date | None:
 
 
 def _known_person(
-    path: DataPath, name: str, people: Mapping[str, Any], findings: Findings, *, may_be_absent: bool = False
+    path: DataPath,
+    name: str,
+    people: Mapping[str, Any],
+    findings: Findings,
+    *,
+    may_be_absent: bool = False,
+    show: bool = True,
 ) -> None:
     if name not in people:
         findings.error(
@@ -222,18 +230,21 @@ def _known_person(
             f"is not in lyceum_people.{did_you_mean(name, people)}",
             "Correct the name, or add the person to people.yml.",
             value=name,
+            show=show,
         )
     elif people[name] == "absent" and not may_be_absent:
-        findings.error(path, "is a person who was removed", "Name somebody else, or take the entry out.", value=name)
+        remedy = "Name somebody else, or take the entry out."
+        findings.error(path, "is a person who was removed", remedy, value=name, show=show)
 
 
-def _known_affiliation(path: DataPath, name: str, known: list[str], findings: Findings) -> None:
+def _known_affiliation(path: DataPath, name: str, known: list[str], findings: Findings, *, show: bool = True) -> None:
     if name not in known:
         findings.error(
             path,
             f"is not an affiliation.{did_you_mean(name, known)}",
             f"Use one of {', '.join(known)}, or declare it in lyceum_affiliations.",
             value=name,
+            show=show,
         )
 
 
