@@ -162,7 +162,7 @@ def summary(arguments: argparse.Namespace, changed: int, seconds: float) -> str:
     lines += [f"  ./lyceum ssh {host:<30} as root" for host in hosts]
     lines += [
         f"  ./lyceum ssh {NEWCOMER + '@' + hosts[0]:<30} as a person, with a throw-away key",
-        f"  ./lyceum ssh {hosts[0]} -- ls -l /var/archives",
+        f"  ./lyceum ssh {hosts[0]} -- ls -l /var/backups/lyceum/homes",
         f"  ./lyceum explain {NEWCOMER}{option}",
         f"  ./lyceum report{option}",
         f"  ./lyceum audit --verify{option}",
