@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import shutil
 import stat
@@ -119,12 +120,12 @@ def archive(root: Path, name: str, uid: int, paths: list[str], directory: str, m
     """
     target_directory = Path(_below(root, directory))
     target_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(moment))
+    stamp = f"{name}-{uid}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(moment))}"
     for abandoned in target_directory.glob(f".{name}-{uid}-*.partial"):
         abandoned.unlink()
-    final = target_directory / f"{name}-{uid}-{stamp}.tar.zst"
-    if final.exists():
-        raise LyceumError(f"{final} exists already; run again")
+    # A run killed after its archive was complete is repeated at once, maybe within the same second.
+    candidates = (target_directory / f"{stamp}{f'-{number}' if number else ''}.tar.zst" for number in itertools.count())
+    final = next(path for path in candidates if not path.exists())
     partial = final.with_name(f".{final.name}.partial")
     members = [path.lstrip("/") for path in paths]
     try:

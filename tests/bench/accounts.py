@@ -1,0 +1,306 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How long the accounts of a host take: ours at 1,000 and 10,000 people, and beside stock loops at the same N.
+
+Run by `./lyceum bench accounts`. It boots lab hosts of its own, measures on one of them and removes them again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+# An even shorter path than the checkout's: nothing here may depend on where it lies.
+STATE = Path(os.environ.get("LYCEUM_STATE_DIR") or ROOT / ".lyceum") / "bench"
+HOST = "lab-debian13"
+BIN = Path(sys.executable).parent
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJpoOp+ye4SBK6rPlFQEnF5hH6UPv2qD4W7eAnUXmoKq"
+
+# On the host: run a command, discard its output, print wall seconds and peak memory in MiB.
+MEASURE = """
+import json, os, resource, subprocess, sys, time
+start = time.monotonic()
+with open("/dev/null", "w") as null:
+    child = subprocess.Popen(sys.argv[1:], stdout=null)
+    _pid, status, usage = os.wait4(child.pid, 0)
+print(json.dumps([time.monotonic() - start, usage.ru_maxrss / 1024, status]))
+"""
+# On the host: back to before, by the account files kept at the start.
+REMEMBER = (
+    "mkdir -p /root/bench && cp -p /etc/passwd /etc/shadow /etc/group /etc/gshadow /etc/subuid /etc/subgid /root/bench/"
+)
+RESET = (
+    "cp -p /root/bench/* /etc/ && find /home -mindepth 1 -maxdepth 1 -name 'bench*' -exec rm -rf {} + &&"
+    " find /etc/ssh/authorized_keys.d -name 'bench*' -delete 2>/dev/null; true"
+)
+
+
+def main() -> int:
+    """Boot, measure, print, clean up."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--compare", type=int, default=100, metavar="N", help="people in the comparison (default 100)")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[1000, 10000], help="people for our own figures")
+    parser.add_argument("--only-ours", action="store_true", help="leave the comparison out")
+    arguments = parser.parse_args()
+    bench = Bench()
+    try:
+        bench.boot()
+        print_table(
+            f"Lyceum alone, time of the module on the host ({HOST}, {os.cpu_count()} cores)",
+            ["people", "step", "posix_accounts", "peak memory", "authorized_keys_dir"],
+            [row for size in arguments.sizes for row in bench.ours(size)],
+        )
+        if not arguments.only_ours:
+            rows = bench.comparison(arguments.compare)
+            print_table(
+                f"Side by side at {arguments.compare} people: seconds of the tasks (start-up of the tool left out)",
+                ["tool", "from nothing", "per person", "ours is", "no change", "per person", "ours is"],
+                rows,
+            )
+    finally:
+        bench.shut_down()
+    return 0
+
+
+class Bench:
+    """The host and what is run on it."""
+
+    def __init__(self) -> None:
+        self.environment = {
+            **os.environ,
+            "LYCEUM_STATE_DIR": str(STATE),
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            # Machine-readable output with the start and end of each task; our own callback would print between.
+            "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
+            "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "none"),
+        }
+
+    def boot(self) -> None:
+        say("boot the hosts")
+        self.playbook(ROOT / "playbooks" / "lab_up.yml")
+        self.on_host(REMEMBER)
+        self.on_host("mkdir -p /etc/ssh/authorized_keys.d")
+
+    def shut_down(self) -> None:
+        say("remove the hosts")
+        self.playbook(ROOT / "playbooks" / "lab_down.yml")
+
+    def ours(self, size: int) -> list[list[str]]:
+        """Create everybody, then run again with nothing to do; the very payload that Ansible sends is measured."""
+        say(f"{size} people: let Ansible bring the modules to the host")
+        self.on_host(f"{RESET}; rm -rf /root/.ansible/tmp")
+        self.playbook(HERE / "accounts_lyceum.yml", people(size), keep_payload=True)
+        payloads = self.on_host("ls -d /root/.ansible/tmp/*/AnsiballZ_*.py").split()
+        accounts = next(path for path in payloads if "posix_accounts" in path)
+        keys = next(path for path in payloads if "authorized_keys_dir" in path)
+        rows = []
+        self.on_host(RESET)
+        for step in ("from nothing", "no change"):
+            say(f"{size} people: {step}")
+            seconds, memory = self.measure(accounts)
+            key_seconds, _memory = self.measure(keys)
+            rows.append([f"{size:,}", step, f"{seconds:.2f} s", f"{memory:.0f} MiB", f"{key_seconds:.2f} s"])
+        found = int(self.on_host("getent passwd | grep -c ^bench"))
+        homes = int(self.on_host("ls /home | grep -c ^bench"))
+        if (found, homes) != (size, size):
+            raise SystemExit(f"measured nonsense: {found} accounts and {homes} homes for {size} people")
+        self.on_host(f"{RESET}; rm -rf /root/.ansible/tmp")
+        return rows
+
+    def comparison(self, size: int) -> list[list[str]]:
+        """Every tool from nothing and once more without changes."""
+        tools = {
+            "Lyceum": lambda: self.tasks(HERE / "accounts_lyceum.yml", size),
+            "stock loops": lambda: self.tasks(HERE / "accounts_stock.yml", size),
+            "stock loops + Mitogen": lambda: self.mitogen(size),
+            "pyinfra": lambda: self.pyinfra(size),
+        }
+        missing = self.install_others()
+        measured: dict[str, list[float]] = {}
+        for name, run in tools.items():
+            if missing and name in ("stock loops + Mitogen", "pyinfra"):
+                continue
+            self.on_host(RESET)
+            measured[name] = []
+            for step in ("from nothing", "no change"):
+                say(f"{name}, {size} people: {step}")
+                measured[name].append(run())
+            found = int(self.on_host("getent passwd | grep -c ^bench"))
+            if found != size:
+                raise SystemExit(f"{name} left {found} accounts for {size} people")
+        self.on_host(RESET)
+        rows = []
+        for name in tools:
+            if name not in measured:
+                rows.append([name, f"not installed: {missing}", *[""] * 5])
+                continue
+            row = [name]
+            for mine, theirs in zip(measured["Lyceum"], measured[name]):
+                row += [f"{theirs:.2f} s", f"{theirs / size * 1000:.1f} ms", f"{theirs / mine:.0f}x faster"]
+            rows.append(row)
+        rows[0][3] = rows[0][6] = "-"
+        return rows
+
+    def tasks(self, playbook: Path, size: int) -> float:
+        """Seconds from the start of the first task to the end of the last."""
+        output = self.playbook(playbook, people(size))
+        times = [task["task"]["duration"] for play in output["plays"] for task in play["tasks"]]
+        return moment(times[-1]["end"]) - moment(times[0]["start"])
+
+    def mitogen(self, size: int) -> float:
+        python = STATE / "venv" / "bin" / "python"
+        strategies = subprocess.run(
+            [python, "-c", "import ansible_mitogen, os; print(os.path.dirname(ansible_mitogen.__file__))"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        extra = {
+            "ANSIBLE_STRATEGY_PLUGINS": f"{strategies}/plugins/strategy",
+            "ANSIBLE_STRATEGY": "mitogen_linear",
+            # The collections come from the project's environment; Mitogen has its own without them.
+            "ANSIBLE_COLLECTIONS_PATH": next(str(p) for p in Path(sys.prefix).glob("lib/python3*/site-packages")),
+        }
+        output = self.playbook(HERE / "accounts_stock.yml", people(size), binaries=STATE / "venv" / "bin", extra=extra)
+        times = [task["task"]["duration"] for play in output["plays"] for task in play["tasks"]]
+        return moment(times[-1]["end"]) - moment(times[0]["start"])
+
+    def pyinfra(self, size: int) -> float:
+        """Wall time of the whole run less that of an empty one: pyinfra prints no times of operations."""
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "people.json").write_text(json.dumps(people(size)), encoding="utf-8")
+            (folder / "inventory.py").write_text(
+                f"hosts = [({HOST!r}, {{'ssh_config_file': {str(STATE / 'lab' / 'ssh_config')!r}}})]\n",
+                encoding="utf-8",
+            )
+            (folder / "empty.py").write_text("", encoding="utf-8")
+            walls = []
+            for deploy in (folder / "empty.py", HERE / "accounts_pyinfra.py"):
+                start = time.monotonic()
+                subprocess.run(
+                    [STATE / "venv" / "bin" / "pyinfra", "-y", folder / "inventory.py", deploy],
+                    env={**self.environment, "BENCH_PEOPLE": str(folder / "people.json")},
+                    cwd=folder,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    check=True,
+                )
+                walls.append(time.monotonic() - start)
+        return walls[1] - walls[0]
+
+    def install_others(self) -> str:
+        """Install Mitogen and pyinfra beside the project; returns why not, if they do not install."""
+        say("install what is compared with")
+        venv = STATE / "venv"
+        for command in (
+            [sys.executable, "-m", "venv", str(venv)],
+            [
+                str(venv / "bin" / "pip"),
+                "install",
+                "-q",
+                "--disable-pip-version-check",
+                "-r",
+                str(HERE / "requirements.txt"),
+            ],
+        ):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                return done.stderr.strip().splitlines()[-1][:80]
+        return ""
+
+    def playbook(
+        self,
+        path: Path,
+        variables: dict[str, Any] | None = None,
+        *,
+        keep_payload: bool = False,
+        binaries: Path = BIN,
+        extra: dict[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """Run a playbook and return its JSON output. Ends the program with Ansible's words when it fails."""
+        environment = {**self.environment, **(extra or {})}
+        if keep_payload:
+            environment |= {"ANSIBLE_KEEP_REMOTE_FILES": "1", "ANSIBLE_PIPELINING": "0"}
+        with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as handle:
+            json.dump(variables or {}, handle)
+            handle.flush()
+            inventories = ["-i", str(ROOT / "inventories" / "lab"), "-i", str(HERE / "inventory.yml")]
+            command = [str(binaries / "ansible-playbook"), *inventories, "-e", f"@{handle.name}", str(path)]
+            done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise SystemExit(
+                f"{shlex.join(command)}\nfailed with {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
+            )
+        result: dict[str, Any] = json.loads(done.stdout[done.stdout.index("{") :])
+        return result
+
+    def measure(self, payload: str) -> tuple[float, float]:
+        """Wall seconds and MiB of one run of a module on the host."""
+        output = self.on_host(f"python3 -c {shlex.quote(MEASURE)} python3 {payload}")
+        seconds, memory, status = json.loads(output)
+        if status:
+            raise SystemExit(f"{payload} failed: {self.on_host(f'python3 {payload}; true')[-2000:]}")
+        return seconds, memory
+
+    def on_host(self, command: str) -> str:
+        ssh = ["ssh", "-F", str(STATE / "lab" / "ssh_config"), HOST, command]
+        done = subprocess.run(ssh, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise SystemExit(f"on {HOST}: {command}\nfailed with {done.returncode}: {done.stderr[-2000:]}")
+        return done.stdout.strip()
+
+
+def people(size: int) -> dict[str, Any]:
+    """Variables for the playbooks: invented people, each in two of 57 shared groups, with one key."""
+    names = [f"bench{number:05d}" for number in range(size)]
+    groups = [{"name": f"benchg{number}", "gid": 70001 + number} for number in range(57)]
+    return {
+        "bench_groups": groups,
+        "bench_people": [
+            {
+                "name": name,
+                "uid": 10001 + number,
+                "gecos": f"Bench Person {number}",
+                "groups": [groups[number % 50]["name"], groups[50 + number % 7]["name"]],
+            }
+            for number, name in enumerate(names)
+        ],
+        "bench_keys": [{"name": name, "ssh_keys": [f"{KEY} {name}"]} for name in names],
+    }
+
+
+def moment(text: str) -> float:
+    """Seconds of Ansible's `2026-11-21T08:00:00.123456Z`."""
+    clock = re.match(r"(.*)T(\d+):(\d+):(\d+\.?\d*)Z?\Z", text)
+    if not clock:
+        raise SystemExit(f"unexpected time {text!r} in Ansible's output")
+    days = time.mktime(time.strptime(clock[1], "%Y-%m-%d"))
+    return days + int(clock[2]) * 3600 + int(clock[3]) * 60 + float(clock[4])
+
+
+def say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')}  {text} ...", file=sys.stderr, flush=True)
+
+
+def print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    print(f"\n{title}\n")
+    for row in [header, ["-" * width for width in widths], *rows]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+    print(flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
