@@ -8,10 +8,12 @@ for a human; nothing is guessed.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..errors import LyceumError
 from . import names, sshkeys
 from .classify import Classifier, Verdict, derive_login
 from .document import entry_lines, flow_text
@@ -68,7 +70,7 @@ def draft(survey: Survey, classifier: Classifier, *, host: str, renumber: bool =
     """Make a registry from a survey and a classifier (which carries the members files).
 
     host: how comments call the source. renumber: give ids that the registry cannot hold a new number, with
-    `migrate_uid: true` for people, instead of leaving them for a human.
+    `migrate_uid: true` for people, instead of leaving them for a human. LyceumError when there is no number left.
     """
     result = Draft()
     for sentence in (*survey.notes, *classifier.members.conflicts):
@@ -161,7 +163,9 @@ def _logins(candidates: list[_Candidate], classifier: Classifier, result: Draft)
                 )
                 continue
             if name != login:
-                result.note("Names changed", f"{name} is now {login}; the old name is an alias")
+                hosts = " On every host: usermod -l {0} {1}; groupmod -n {0} {1}" if rival.on_host else ""
+                changed = f"{name} is now {login}; the old name is an alias.{hosts.format(login, shlex.quote(name))}"
+                result.note("Names changed", changed)
             for spelling in rival.spellings:
                 found[spelling] = login
     return found
@@ -380,7 +384,13 @@ def _number(result: Draft, on_host: set[int], renumber: bool) -> None:
     used = {*on_host, *uids, *gids}
 
     def free(kind: str) -> int:
-        number = max((one for one in used if one in ranges[kind]), default=ranges[kind].first - 1) + 1
+        span = ranges[kind]
+        number = max((one for one in used if one in span), default=span.first - 1) + 1
+        if number not in span:
+            gaps = (one for one in range(span.first, span.last + 1) if one not in used)
+            number = next(gaps, -1)
+        if number < 0:
+            raise LyceumError(f"The import needs new numbers for {kind}, and all of {span} are in use on the host.")
         used.add(number)
         return number
 
