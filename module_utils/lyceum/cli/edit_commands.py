@@ -16,7 +16,7 @@ from ..errors import LyceumError
 from ..registry import sshkeys
 from ..registry.edit import Editor
 from ..registry.model import Registry, parse_date
-from .project import inventory, inventory_option, shown
+from .project import LAB_INVENTORY, inventory, inventory_option, shown
 from .tables import table
 
 ACCESS = ("none", "git", "sftp", "rsync", "jail", "shell")
@@ -309,7 +309,7 @@ def person_list_keys(arguments: argparse.Namespace) -> int:
 
 
 def read_keys(source: str) -> list[str]:
-    """The keys in a file, on standard input (-), or in the argument itself. SshKeyError for what is not acceptable."""
+    """The keys in a file, on standard input (-), or in the argument itself. LyceumError for what is not acceptable."""
     if source == "-":
         text = sys.stdin.read()
     elif " " in source or sshkeys.is_private(source):
@@ -319,7 +319,10 @@ def read_keys(source: str) -> list[str]:
             text = Path(source).read_text()
         except (OSError, UnicodeDecodeError) as error:
             raise LyceumError(f"The key file {source} cannot be read: {error}") from error
-    found = [key.line for key in sshkeys.parse_many(text)]
+    try:
+        found = [key.line for key in sshkeys.parse_many(text)]
+    except sshkeys.SshKeyError as error:
+        raise LyceumError(f"The key is not taken: {error}. {error.remedy}") from error
     if not found:
         raise LyceumError(f"There is no key in {'the input' if source == '-' else source}.")
     return found
@@ -419,7 +422,7 @@ def _commit(editor: Editor, arguments: argparse.Namespace, command: str) -> None
     elif not outcome.written:
         print("Dry run: nothing was written.")
     else:
-        option = "" if arguments.inventory == "inventories/lab" else f" -i {arguments.inventory}"
+        option = "" if arguments.inventory == LAB_INVENTORY else f" -i {arguments.inventory}"
         print(f"Wrote {', '.join(shown(file) for file in outcome.files)}.")
         print(_NOT_TOUCHED.format(command=command, option=option))
 
