@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import os
 import pwd
@@ -105,29 +106,37 @@ def subordinate_ranges(database: Database, name: str, uid: int) -> list[tuple[in
     ]
 
 
-def process_ids(uids: Iterable[int], ranges: Iterable[tuple[int, int]]) -> dict[int, list[int]]:
+def process_ids(uids: Iterable[int], ranges: Iterable[tuple[int, int]], proc: str = "/proc") -> dict[int, list[int]]:
     """Running processes by uid: real, effective, saved or filesystem uid is in `uids` or in one of `ranges`.
 
-    ranges: (first, count), the subordinate ids of rootless containers. One pass over /proc.
+    ranges: (first, count), the subordinate ids of rootless containers. One pass over `proc`; none if it is missing.
     """
     wanted = set(uids)
-    spans = list(ranges)
+    # Ids in use are few and looked up often; ranges may be as many as people and do not overlap.
+    spans = sorted(ranges)
+    starts = [first for first, _count in spans]
+
+    def matches(number: int) -> bool:
+        if number in wanted:
+            return True
+        place = bisect.bisect(starts, number) - 1
+        return place >= 0 and number < starts[place] + spans[place][1]
+
     found: dict[int, list[int]] = {}
-    if not wanted:
+    if not wanted or not os.path.isdir(proc):
         return found
-    for name in os.listdir("/proc"):
+    for name in os.listdir(proc):
         if not name.isdigit():
             continue
         # A process may end between the listing and the reading.
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{name}/status", "rb") as handle:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"{proc}/{name}/status", "rb") as handle:
             for line in handle:
                 if line.startswith(b"State:\tZ"):
                     break  # dead already, only not yet reaped
                 if line.startswith(b"Uid:"):
-                    ids = {int(word) for word in line.split()[1:]}
-                    hit = ids & wanted or {one for one in ids for first, count in spans if first <= one < first + count}
-                    for one in hit:
-                        found.setdefault(one, []).append(int(name))
+                    for one in {int(word) for word in line.split()[1:]}:
+                        if matches(one):
+                            found.setdefault(one, []).append(int(name))
                     break
     return found
 
@@ -139,7 +148,7 @@ def _traces(database: Database, people: list[PersonSpec], root: Path) -> dict[st
         return {}
     ranges = {name: subordinate_ranges(database, name, uid) for name, uid in accounts.items()}
     spans = [span for own in ranges.values() for span in own]
-    running = process_ids(accounts.values(), spans)
+    running = process_ids(accounts.values(), spans, proc=str(root / "proc"))
     jobs: dict[int, list[str]] = {}
     for path in _spool_files(root / ATJOBS):
         jobs.setdefault(path.lstat().st_uid, []).append(path.name)
