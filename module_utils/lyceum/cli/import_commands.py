@@ -121,9 +121,7 @@ def script_output(output: str, host: str) -> str:
     """Standard output of the script, from what `ansible` printed. CommandError when it did not run."""
     match = re.search(r"^\S+ \| (?:CHANGED|SUCCESS) => ", output, re.MULTILINE)
     if match is None:
-        said = (
-            output.strip()[-2000:] or "no host of the inventory has this name; `./lyceum list` shows people, not hosts"
-        )
+        said = output.strip()[-2000:] or "Ansible said why above. For a host outside the inventory give USER@ADDRESS."
         raise CommandError(f"{host} could not be read: {said}")
     result: dict[str, Any] = json.JSONDecoder().raw_decode(output, match.end())[0]
     return str(result.get("stdout", ""))
