@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import LyceumError, RefusedError
-from ..files import write_atomically
+from ..files import write_all_atomically
 
 FILE_MODE = 0o644
 DIRECTORY_MODE = 0o755
@@ -185,17 +185,17 @@ def apply(spec: KeysSpec, todo: KeysPlan) -> dict[str, str]:
         except OSError as exc:
             raise LyceumError(f"cannot make {spec.directory}: {exc.strerror}") from exc
     failures = {}
-    for change in sorted(todo.changes.values(), key=lambda change: change.content is not None):
+    contents = {}
+    for change in todo.changes.values():
         path = spec.directory / change.name
+        if change.content is not None:
+            contents[path] = change.content.encode("utf-8", "surrogateescape")
+            continue
         try:
-            if change.content is None:
-                path.unlink()
-            else:
-                write_atomically(path, change.content.encode("utf-8", "surrogateescape"), FILE_MODE)
-        except LyceumError as exc:
-            failures[change.name] = str(exc)
+            path.unlink()
         except OSError as exc:
             failures[change.name] = f"cannot remove {path}: {exc.strerror}"
+    failures.update({path.name: why for path, why in write_all_atomically(contents, FILE_MODE).items()})
     return failures
 
 
