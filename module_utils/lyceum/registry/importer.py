@@ -426,7 +426,7 @@ def _system(number: int) -> bool:
 
 
 def _ranges(uids: Sequence[int], gids: Sequence[int]) -> dict[str, IdRange]:
-    """The default ranges, widened to what is in use where they can be without overlapping."""
+    """The default ranges, widened to what is in use where they can be without overlapping, with room for more."""
     ranges = dict(DEFAULT_ID_RANGES)
     if uids:
         people = ranges["people"]
@@ -438,7 +438,7 @@ def _ranges(uids: Sequence[int], gids: Sequence[int]) -> dict[str, IdRange]:
     groups, others = ranges["groups"], (inside, ranges["projects"], *(span for span, _ in SYSTEM_IDS))
     if outside:
         low, high = min(outside), max(outside)
-        wider = (IdRange(min(groups.first, low), max(groups.last, high)), IdRange(low, high + 999), IdRange(low, high))
+        wider = (IdRange(min(groups.first, low), max(groups.last, high)), IdRange(low, high + 999))
         fitting = [
             one for one in wider if not any(one.first <= span.last and span.first <= one.last for span in others)
         ]
