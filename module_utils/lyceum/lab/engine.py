@@ -25,6 +25,9 @@ LABEL = "lyceum.lab"
 PIDFILE = Path("/run/lyceum-lab/dockerd.pid")
 """Written by a dockerd that a lab started itself; one found elsewhere is never ours to stop."""
 
+SYSTEMD = Path("/run/systemd/system")
+"""Exists where systemd is process 1."""
+
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 START_SECONDS = 60
@@ -176,7 +179,7 @@ def start(choice: str, log: Path) -> Engine:
         raise LyceumError("podman is installed but `podman ps` fails; run it by hand to see why.")
     prefix = root_prefix("start the Docker daemon")
     child = None
-    if Path("/run/systemd/system").is_dir():
+    if SYSTEMD.is_dir():
         run([*prefix, "systemctl", "start", "docker.service"], timeout=START_SECONDS)
     else:
         run([*prefix, "mkdir", "-p", str(PIDFILE.parent)])
