@@ -115,7 +115,7 @@ def _register_person(commands: argparse._SubParsersAction[argparse.ArgumentParse
     add("resume", person_resume, "undo suspend or remove", "  ./lyceum person resume bchen")
     add(
         "remove", person_remove,
-        "remove a person: the entry becomes a tombstone that keeps the uid reserved; keys and memberships go",
+        "remove a person: the entry becomes a tombstone that keeps the uid reserved; keys and memberships go away",
         "  ./lyceum person remove bchen --dry-run\n  ./lyceum person remove bchen && ./lyceum offboard bchen",
     )  # fmt: skip
     parser = add(

@@ -168,7 +168,7 @@ def write(target: Path, files: dict[str, str], host: str | None) -> None:
 def report(target: Path, draft: importer.Draft) -> int:
     """Print what was imported and what remains to be done; the exit status."""
     _, problems = validate.inventory(target, today=date.today())
-    print(f"Wrote {shown(target)}: {len(draft.people)} people, {len(draft.groups)} groups.")
+    print(f"Wrote {shown(target)}; people: {len(draft.people)}, groups: {len(draft.groups)}.")
     for heading, sentences in draft.review.items():
         print(f"{heading} ({len(sentences)}):")
         _print_some([f"  - {sentence}" for sentence in sentences], shown(target / "REVIEW.md"))

@@ -190,7 +190,7 @@ class Editor:
             self.unset("people", name, ("reason",))
 
     def remove_person(self, name: str) -> None:
-        """Turn the entry into a tombstone: the uid stays reserved, keys and memberships go.
+        """Turn the entry into a tombstone: the uid stays reserved; keys, memberships and exceptions from limits go.
 
         ConflictError when the person owns a project that is not absent: someone must take it over first.
         """
@@ -209,9 +209,18 @@ class Editor:
         for project in self.entries("projects"):
             if name in (project.get("members") or {}):
                 self.unset("projects", str(project["name"]), ("members", name))
+        self._drop_exceptions(name)
         for key in _DROPPED_FROM_TOMBSTONE:
             self.unset("people", name, (key,))
         self._set_unless_same("people", name, "state", "absent")
+
+    def _drop_exceptions(self, name: str) -> None:
+        limits = self._raw.get("limits")
+        exceptions = (limits.get("exceptions") if isinstance(limits, dict) else None) or []
+        for position in range(len(exceptions) - 1, -1, -1):
+            if isinstance(exceptions[position], dict) and exceptions[position].get("person") == name:
+                self._document("limits").delete((VARIABLES["limits"], "exceptions", position))
+                del exceptions[position]
 
     def _ended(self, project: Mapping[str, Any]) -> bool:
         ends = project.get("ends")
@@ -277,7 +286,7 @@ class Editor:
         return gid
 
     def remove_group(self, name: str) -> None:
-        """Turn a group or project into a tombstone (`state: absent`): the gid stays reserved, memberships go."""
+        """Turn a group or project into a tombstone (`state: absent`): the gid stays reserved, nobody is in the group any more."""
         section = self.section_of(name)
         if section == "groups":
             for person in self.entries("people"):

@@ -175,6 +175,16 @@ def test_suspend_and_resume_keep_everything_else(inventory: Path) -> None:
     assert diff_of(PEOPLE, file_of(inventory, "people").read_text()) == {"    state: present"}
 
 
+def test_removing_a_person_takes_their_exceptions_along_and_no_others(inventory: Path) -> None:
+    rest = "limits: {tasks: 9}, reason: r, approved_by: amartin, expires: 2027-01-01}"
+    lines = [f"    - {{person: {name}, {rest}   # for {name}\n" for name in ("bchen", "amartin", "bchen")]
+    file = file_of(inventory, "limits")
+    file.write_text("lyceum_limits:\n  exceptions:\n" + "".join(lines))
+    outcome = run(inventory, "remove_person", "bchen")
+    assert file.read_text() == f"lyceum_limits:\n  exceptions:\n{lines[1]}"
+    assert [path.stem for path in outcome.files] == ["projects", "limits", "people"], "valid in between"
+
+
 def diff_of(before: str, after: str) -> set[str]:
     return set(before.splitlines()) ^ set(after.splitlines())
 
