@@ -70,8 +70,7 @@ def observe(desired: Desired, root: Path) -> Observed:
         entry = database.passwd.entries.get(person.name)
         # The home that is archived is the one the account really has.
         home = entry[5] if entry and person.state == "absent" else person.home
-        if person.state != "suspended":
-            homes[person.name] = look_at_home(root, home)
+        homes[person.name] = look_at_home(root, home)
         if entry and entry[5] != home:
             old_homes[person.name] = look_at_home(root, entry[5])
     return Observed(

@@ -161,9 +161,10 @@ def _plan_person(
         _plan_removal(one, entry, home, traces, desired.policy)
         return one
     _plan_account(one, entry, observed)
-    if person.state == "present":
+    if person.state == "present" or home.kind != "missing":
+        # The home of a suspended person is not made, but it stays as private as everybody's.
         _plan_home(one, home, desired.policy)
-    else:
+    if person.state != "present":
         _plan_silence(one, traces)
     if not one.actions and one.before == one.after:
         return None

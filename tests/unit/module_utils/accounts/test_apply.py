@@ -246,6 +246,14 @@ def test_home_drift_is_repaired_without_touching_what_is_inside(host: Host) -> N
     ]
 
 
+def test_the_home_of_somebody_suspended_stays_private_and_is_never_made(host: Host) -> None:
+    host.run([person(), person("bchen", 2002, state="suspended")])
+    (host.root / "home/amartin").chmod(0o755)
+    host.run([person(state="suspended"), person("bchen", 2002, state="suspended")])
+    assert stat.S_IMODE((host.root / "home/amartin").stat().st_mode) == 0o700
+    assert not (host.root / "home/bchen").exists()
+
+
 def test_a_home_of_somebody_else_is_a_conflict(host: Host) -> None:
     home = host.root / "home/amartin"
     home.mkdir()
