@@ -25,6 +25,7 @@ _DATE_KEYS = ("starts", "ends")
 # What --set must not do, and the command that does it with all that belongs to it.
 _ELSEWHERE = {
     "name": "a login name never changes; other names go under --set aliases=[...]",
+    "gid": "files on every host belong to that number; edit the file by hand if no host has it yet",
     "ssh_keys": "use `./lyceum person add-key` and `remove-key`",
     "state": "use `suspend`, `resume` or `remove`",
     "migrate_uid": "use --migrate-uid together with --uid, or --unset migrate_uid",
@@ -460,7 +461,7 @@ def _refuse_elsewhere(key: str, *, unset: bool = False) -> None:
     first = key.split(".")[0]
     if first in _ELSEWHERE and not (unset and first == "migrate_uid"):
         raise LyceumError(f"{key} is not changed this way: {_ELSEWHERE[first]}.")
-    if unset and first in ("uid", "gid"):
+    if unset and first == "uid":
         raise LyceumError(f"{key} cannot be removed: it says whose the files are.")
 
 

@@ -286,7 +286,7 @@ class Editor:
         return gid
 
     def remove_group(self, name: str) -> None:
-        """Turn a group or project into a tombstone (`state: absent`): the gid stays reserved, nobody is in the group any more."""
+        """Turn a group or project into a tombstone (`state: absent`): nobody is in it, and the gid stays reserved."""
         section = self.section_of(name)
         if section == "groups":
             for person in self.entries("people"):

@@ -135,6 +135,7 @@ def test_another_uid_needs_a_second_word(registry: Registry) -> None:
         (("person", "add-key", "bchen", "/nonexistent.pub"), "cannot be read"),
         (("person", "add-key", "bchen", "-----BEGIN OPENSSH PRIVATE KEY-----"), "private key"),
         (("person", "add-key", "bchen", "/dev/null"), "There is no key in /dev/null"),
+        (("group", "modify", "vision", "--set", "gid=10009"), "files on every host belong to that number"),
         (("group", "add", "nlp", "--ends", "2028-09-30"), "Only a project ends"),
         (("group", "modify", "retina", "--set", "members={}"), "add-member"),
         (("group", "add-member", "vision", "bchen", "nobody-here"), "no person 'nobody-here'"),
