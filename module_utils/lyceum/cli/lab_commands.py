@@ -179,7 +179,7 @@ def summary(arguments: argparse.Namespace, changed: int, seconds: float) -> str:
 
 def run_tests(arguments: argparse.Namespace) -> int:
     """Run every check, the later ones also after a failure, and leave nothing behind."""
-    steps = test_steps()
+    steps = check_steps()
     clean_up = clean_up_step()
     runner = Runner("test", len(steps) + 1)
     interrupted = False
@@ -204,7 +204,7 @@ def total(results: Sequence[Result]) -> str:
     return f"{sum(result.passed for result in results)} passed, {sum(result.failed for result in results)} failed"
 
 
-def test_steps() -> list[Step]:
+def check_steps() -> list[Step]:
     """All checks, the quick ones first."""
     modules = sorted(path.stem for path in ROOT.glob("library/*.py"))
     roles = sorted(path.name for path in ROOT.glob("roles/*/") if path.is_dir())

@@ -89,7 +89,7 @@ def _bootstrap(engine: Engine, image: Image, prefix: Sequence[str], scratch: Pat
     identity = loaded.stdout.decode().strip()
     if status or loaded.returncode:
         if identity:
-            # Tidying up must not hide why it is needed; equal halves of two releases are one image, gone with the first.
+            # Must not hide why it is needed; equal halves of two releases are one image, gone with the first.
             works([*engine.argv, "image", "rm", identity])
         words_of = [*log.read_text(errors="replace").splitlines()[-5:], *loaded.stderr.decode().splitlines()[-2:]]
         raise CommandError(f"Cannot make the image of Debian {image.release}: {' / '.join(words_of)}")
