@@ -65,7 +65,8 @@ def _survey(facts: Mapping[str, list[str]]) -> Survey:
     shadow = {}
     for line in facts.get("shadow", []):
         name, state, expires = line.rsplit(":", 2)
-        days = int(expires or -1)
+        # PAM refuses from the day in shadow(5) on (seen on Debian 12 and 13): the last day of access is the one before.
+        days = int(expires or 0) - 1
         shadow[name] = (state == "locked", _EPOCH + timedelta(days=days) if days >= 0 else None)
     keys: dict[str, list[str]] = {}
     for line in facts.get("key", []):

@@ -58,7 +58,7 @@ def test_the_script_prints_no_password_hash_and_follows_no_link(tmp_path: Path) 
     assert "SECRET" not in done.stdout
     by_name = {account.name: account for account in parse(done.stdout).accounts}
     assert by_name["good"].keys == (key,)
-    assert by_name["good"].expires == date(2024, 10, 4)
+    assert by_name["good"].expires == date(2024, 10, 3)
     assert by_name["linked"].locked
     assert by_name["linked"].keys == by_name["linkdir"].keys == ()
 
@@ -71,7 +71,7 @@ def test_lines_are_put_together() -> None:
     )
     survey = parse(text)
     assert survey.accounts == (
-        Account("a", 1, 3, "", "/a", "", date(2024, 10, 4), False, ("ssh-ed25519 AA:BB",)),
+        Account("a", 1, 3, "", "/a", "", date(2024, 10, 3), False, ("ssh-ed25519 AA:BB",)),
         Account("b\\c@x", 2, 3, "G. E.", "/home/b", "/bin/sh", None, True, ()),
     )
     assert survey.groups == (HostGroup("g", 3, ("a", "b\\c@x")),)
