@@ -36,18 +36,27 @@ Line = Union[Entry, str]
 
 
 class Table:
-    """One colon-separated file. `entries` maps a name to its first entry; several ranges of one name (subuid) stay."""
+    """One colon-separated file. `entries` maps a name to its first entry; several ranges of one name (subuid) stay.
+
+    `damaged` has the first fields of lines that were meant as entries: a name in it must not be given a second line.
+    """
 
     def __init__(self, kind: str, content: str) -> None:
         self.kind = kind
         self.lines: list[Line] = []
         self.entries: dict[str, Entry] = {}
-        self._original = content
+        self.damaged: set[str] = set()
+        # A last line without its line break is no difference: an unchanged file is never rewritten.
+        self._original = content if content.endswith("\n") or not content else f"{content}\n"
         width = FIELDS[kind]
         # Not splitlines(): it also breaks at bytes that are part of UTF-8 letters once they are read as latin-1.
         for text in content.removesuffix("\n").split("\n") if content else []:
             fields = text.split(":")
-            if len(fields) != width or not fields[0] or fields[0][0] in "#+-" or not _numbers_are_numbers(kind, fields):
+            if not fields[0] or fields[0][0] in "#+-":
+                self.lines.append(text)
+                continue
+            if len(fields) != width or not _numbers_are_numbers(kind, fields):
+                self.damaged.add(fields[0])
                 self.lines.append(text)
                 continue
             self.lines.append(fields)
@@ -79,9 +88,20 @@ class Table:
 
 
 def _numbers_are_numbers(kind: str, fields: Entry) -> bool:
-    if kind == "passwd":
-        return fields[2].isdigit() and fields[3].isdigit()
-    return kind in ("shadow", "gshadow") or fields[2].isdigit()
+    if kind in ("shadow", "gshadow"):
+        return True
+    positions = {"passwd": (2, 3), "group": (2,), "subuid": (1, 2), "subgid": (1, 2)}[kind]
+    return all(is_number(fields[position]) for position in positions)
+
+
+def is_number(field: str) -> bool:
+    """Whether a field is a number: ASCII digits only (str.isdigit() also takes a superscript 2), few enough for ids."""
+    return field.isascii() and field.isdigit() and len(field) <= 10
+
+
+def home_of(entry: Entry) -> str:
+    """The home in a passwd entry as a path the system calls take: its bytes decoded, without slashes at the end."""
+    return os.fsdecode(entry[5].encode("latin-1")).rstrip("/") or "/"
 
 
 class Database:
@@ -143,7 +163,7 @@ class Database:
         except OSError as exc:
             for temporary, _target in pending:
                 Path(temporary).unlink()
-            raise LyceumError(f"cannot write {exc.filename}: {exc.strerror}; nothing was changed") from exc
+            raise LyceumError(f"cannot write {path}: {exc.strerror}; nothing was changed") from exc
         if pending:
             _rename_all(pending)
             _forget_cached_entries()
@@ -156,16 +176,20 @@ def _write_beside(path: Path, content: str, new_mode: int) -> str:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(temporary)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as handle:
-        handle.write(content.encode("latin-1"))
-        try:
-            old = path.stat()
-            os.fchown(descriptor, old.st_uid, old.st_gid)
-            os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
-        except FileNotFoundError:
-            os.fchmod(descriptor, new_mode)
-        handle.flush()
-        os.fsync(descriptor)
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(content.encode("latin-1"))
+            try:
+                old = path.stat()
+                os.fchown(descriptor, old.st_uid, old.st_gid)
+                os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
+            except FileNotFoundError:
+                os.fchmod(descriptor, new_mode)
+            handle.flush()
+            os.fsync(descriptor)
+    except OSError:
+        os.unlink(temporary)
+        raise
     return temporary
 
 
@@ -174,7 +198,7 @@ def _rename_all(pending: list[tuple[str, str]]) -> None:
     read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
-        failure = b""
+        failure = b"unexpected end"
         try:
             os.close(read_end)
             os.setsid()
@@ -184,6 +208,7 @@ def _rename_all(pending: list[tuple[str, str]]) -> None:
             for temporary, target in pending:
                 os.rename(temporary, target)
             _sync_directory(str(Path(pending[0][1]).parent))
+            failure = b""
         except OSError as exc:
             failure = f"{exc.filename}: {exc.strerror}".encode()
         finally:
@@ -237,7 +262,10 @@ def locked(root: Path) -> Iterator[None]:
     Raises LyceumError when somebody else holds it for longer than LOCK_SECONDS.
     """
     path = root / "etc" / LOCK_FILE
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        raise LyceumError(f"cannot open {path}: {exc.strerror}; the module must run as root") from exc
     # An open-file-description lock: it excludes record locks, and the child that renames inherits it, so that the lock
     # outlives a killed parent until the last rename. The layout is struct flock of fcntl(2); pid must be 0.
     request = struct.pack("hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)

@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Iterable
 from dataclasses import replace
 
-from .database import Database, Entry
+from .database import Database, Entry, Table
 from .model import EPOCH, Desired, GroupSpec, PersonSpec, Policy
 
 
@@ -89,8 +89,10 @@ def _remove_groups(database: Database, names: set[str]) -> None:
 def _edit_person(database: Database, person: PersonSpec, policy: Policy, today: datetime.date) -> None:
     entry = database.passwd.entries.get(person.name)
     old_uid = person.uid if entry is None else int(entry[2])
-    fields = [person.name, "x", str(person.uid), str(person.gid), person.gecos, person.home, person.login_shell]
-    fields[4] = fields[4].encode("utf-8").decode("latin-1")  # the files are handled byte for byte
+    gecos = person.gecos.encode("utf-8").decode("latin-1")  # the files are handled byte for byte
+    # Nothing is moved for somebody who is suspended, so the account goes on pointing at where the files are.
+    home = entry[5] if entry is not None and person.state == "suspended" else person.home
+    fields = [person.name, "x", str(person.uid), str(person.gid), gecos, home, person.login_shell]
     if entry is None:
         database.passwd.add(fields)
     else:
@@ -111,9 +113,8 @@ def _password(old: str, person: PersonSpec) -> str:
     """The 2nd field of shadow(5). A leading "!" is the lock; what follows is kept for the way back."""
     if person.state != "present":
         return old if old.startswith("!") else f"!{old}"
-    if old.startswith("!$") or old == "!*":
-        return old[1:]
-    return old
+    # "!" alone (as useradd writes it) and "!!" have nothing behind the lock to go back to.
+    return old[1:] if old.startswith("!") and old[1:2] not in ("", "!") else old
 
 
 def _ensure_subids(database: Database, person: PersonSpec, old_uid: int, policy: Policy) -> None:
@@ -125,12 +126,14 @@ def _ensure_subids(database: Database, person: PersonSpec, old_uid: int, policy:
             table.entries[person.name] = table.entries.pop(str(old_uid))
     for table, other in ((database.subuid, database.subgid), (database.subgid, database.subuid)):
         if person.name not in table.entries and str(person.uid) not in table.entries:
-            _name, start, count = other.entries.get(person.name) or [
-                person.name,
-                str(subid_start(person.uid, policy)),
-                str(policy.subid_count),
-            ]
-            table.add([person.name, start, count])
+            start, count = new_subids(other, person, policy)
+            table.add([person.name, str(start), str(count)])
+
+
+def new_subids(other: Table, person: PersonSpec, policy: Policy) -> tuple[int, int]:
+    """(first, count) for somebody without a range in one of subuid and subgid: that in the `other` file, if any."""
+    known = other.entries.get(person.name) or other.entries.get(str(person.uid))
+    return (int(known[1]), int(known[2])) if known else (subid_start(person.uid, policy), policy.subid_count)
 
 
 def subid_start(uid: int, policy: Policy) -> int:
@@ -140,8 +143,12 @@ def subid_start(uid: int, policy: Policy) -> int:
 
 
 def _remove_people(database: Database, names: set[str], gids: set[int], groups: list[GroupSpec]) -> None:
-    for table in (database.passwd, database.shadow, database.subuid, database.subgid):
+    # subuid(5) may name the owner by number.
+    numbers = {database.passwd.entries[name][2] for name in names if name in database.passwd.entries}
+    for table in (database.passwd, database.shadow):
         table.remove(names)
+    for table in (database.subuid, database.subgid):
+        table.remove(names | numbers)
     shared = {group.name for group in groups}
     own = {name for name in names if name in database.group.entries and int(database.group.entries[name][2]) in gids}
     for table in (database.group, database.gshadow):

@@ -31,8 +31,8 @@ def test_creates_account_group_home_and_subids(host: Host) -> None:
     outcome = host.run([person(groups=["vision"], expires="2029-08-31")], [VISION])
     assert outcome.failures == {}
     assert host.line("passwd", "amartin") == "amartin:x:2001:2001:A. Martin:/home/amartin:/bin/bash"
-    # 2029-08-31 is day 21792 since 1970-01-01 (date -d 2029-08-31 +%s / 86400).
-    assert host.line("shadow", "amartin") == "amartin:*:20778:0:99999:7::21792:"
+    # 2029-08-31 is day 21792 since 1970-01-01 (date -d 2029-08-31 +%s / 86400); PAM refuses on the day in the field.
+    assert host.line("shadow", "amartin") == "amartin:*:20778:0:99999:7::21793:"
     assert host.line("group", "amartin") == "amartin:x:2001:"
     assert host.line("group", "vision") == "vision:x:10001:amartin"
     assert host.line("gshadow", "vision") == "vision:!::amartin"
