@@ -17,10 +17,10 @@ from pathlib import Path
 
 from ..errors import LyceumError
 from . import homes, ownership, sessions
-from .database import Database, locked
+from .database import Database, home_of, locked
 from .edit import edit, lock_out
 from .model import Desired
-from .observe import ATJOBS, CRONTABS, MAIL, Observed, observe, subordinate_ranges
+from .observe import ATJOBS, CRONTABS, MAIL, Observed, observe, subordinate_ranges, trees_of
 from .ownership import Ownership, survey
 from .plan import PersonPlan, Plan, plan
 
@@ -67,8 +67,12 @@ def run(
 def _only_run(root: Path) -> Iterator[None]:
     """One run per host at a time: a second one would take the first one's half-made homes for leftovers."""
     path = root / RUN_LOCK
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="ascii") as handle:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("w", encoding="ascii")
+    except OSError as exc:
+        raise LyceumError(f"cannot open {path}: {exc.strerror}; the module must run as root") from exc
+    with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -101,14 +105,21 @@ class _Application:
 
     def apply(self) -> None:
         for path in self.outcome.plan.leftovers:
-            homes.delete_tree(self.root / path.lstrip("/"))
+            self._delete(self.root / path.lstrip("/"))
         self._lock_leaving()
         self._end_sessions()
         self._homes()
         self._commit()
-        for path in self.aside:
-            homes.delete_tree(Path(path))
+        for aside in self.aside:
+            self._delete(Path(aside))
         self._report_elsewhere()
+
+    def _delete(self, path: Path) -> None:
+        """Delete a directory left by a killed run or put aside by this one. What resists stops nobody else."""
+        try:
+            homes.delete_tree(path)
+        except LyceumError as exc:
+            self.outcome.failures[homes.name_of_aside(path)] = str(exc)
 
     def _lock_leaving(self) -> None:
         leaving = [one.person for one in self.people.values() if one.end_sessions]
@@ -120,14 +131,12 @@ class _Application:
             database.commit(self.root)
 
     def _end_sessions(self) -> None:
-        ending = {}
-        for name, one in self.people.items():
-            entry = self.observed.database.passwd.entries.get(name)
-            if one.end_sessions and entry is not None:
-                uid = int(entry[2])
-                ending[name] = (uid, subordinate_ranges(self.observed.database, name, uid))
-        if not ending:
+        accounts = self.observed.database.passwd.entries
+        uids = {name: int(accounts[name][2]) for name, one in self.people.items() if one.end_sessions}
+        if not uids:
             return
+        ranges = subordinate_ranges(self.observed.database, uids)
+        ending = {name: (uid, ranges[name]) for name, uid in uids.items()}
         try:
             self.outcome.failures.update(self.end_sessions(ending))
         except LyceumError as exc:
@@ -153,10 +162,11 @@ class _Application:
         if one.move_home and one.old_home is not None:
             homes.move(self.root, one.old_home, person.home)
         if one.old_ids is not None:
-            trees = [person.home, *self.desired.policy.search_paths, f"/{CRONTABS}", f"/{ATJOBS}", f"/{MAIL}"]
+            home = one.home if one.move_home else home_of(self.observed.database.passwd.entries[name])
+            trees = trees_of(home, self.desired.policy.search_paths)
             ownership.hand_over(self.root, trees, one.old_ids, (person.uid, person.gid))
         if one.repair_home:
-            homes.repair(self.root, person.home, (person.uid, person.gid), self.desired.policy.home_mode)
+            homes.repair(self.root, one.home, (person.uid, person.gid), self.desired.policy.home_mode)
         if one.archive:
             self._archive(name, one)
         if one.clear_schedule:
@@ -166,15 +176,16 @@ class _Application:
     def _archive(self, name: str, one: PersonPlan) -> None:
         uid = int(self.observed.database.passwd.entries[name][2])
         traces = self.observed.traces[name]
-        has_home = self.observed.homes[name].kind == "directory"
-        paths = [one.old_home] if has_home and one.old_home else []
+        paths = [one.home] if one.archive_home else []
         paths += [f"/{CRONTABS}/{name}"] if traces.crontab else []
         paths += [f"/{ATJOBS}/{job}" for job in traces.atjobs]
         paths += [f"/{MAIL}/{name}"] if traces.mail else []
+        if one.archive_home:
+            homes.refuse_mounts(self.root, one.home)
         archived = homes.archive(self.root, name, uid, paths, self.desired.policy.archive_dir, time.time())
         self.outcome.archives[name] = archived
-        if has_home and one.old_home:
-            self.aside.append(homes.put_aside(self.root, one.old_home, uid))
+        if one.archive_home:
+            self.aside.append(homes.put_aside(self.root, one.home, uid))
 
     def _commit(self) -> None:
         """The account files as planned, for everybody whose steps before succeeded, on what is in the files *now*."""
@@ -192,8 +203,11 @@ class _Application:
             if one.result != "removed" or entry is None or name in self.outcome.failures:
                 continue
             trees = list(self.desired.policy.search_paths)
-            for owned in survey(self.root, trees, int(entry[2]), None):
-                self.outcome.reports.append(_report(name, int(entry[2]), owned))
+            try:
+                for owned in survey(self.root, trees, int(entry[2]), None):
+                    self.outcome.reports.append(_report(name, int(entry[2]), owned))
+            except LyceumError as exc:
+                self.outcome.reports.append(f"{name}: not all files elsewhere are known: {exc}")
 
 
 def _report(name: str, uid: int, owned: Ownership) -> str:

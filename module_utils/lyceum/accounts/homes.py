@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-import shutil
+import re
 import stat
 import subprocess
 import tempfile
@@ -17,6 +17,8 @@ from pathlib import Path
 from ..errors import CommandError, LyceumError, RefusedError
 
 CHUNK = 1 << 20
+PARENT_MODE = 0o755
+MOUNTINFO = Path("/proc/self/mountinfo")
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def create(root: Path, home: str, owner: tuple[int, int], mode: int, skeleton: S
     final = _below(root, home)
     building = _aside(root, home, "new")
     try:
-        os.makedirs(os.path.dirname(final), mode=0o755, exist_ok=True)
+        _make_parents(final)
         os.mkdir(building, 0o700)
         for item in skeleton.items:
             path = f"{building}/{item.path}"
@@ -104,7 +106,7 @@ def repair(root: Path, home: str, owner: tuple[int, int], mode: int) -> None:
 def move(root: Path, old: str, new: str) -> None:
     """Rename a home. Raises LyceumError when the new place is on another file system or cannot be written."""
     try:
-        os.makedirs(os.path.dirname(_below(root, new)), mode=0o755, exist_ok=True)
+        _make_parents(_below(root, new))
         os.rename(_below(root, old), _below(root, new))
     except OSError as exc:
         raise LyceumError(
@@ -127,6 +129,7 @@ def archive(root: Path, name: str, uid: int, paths: list[str], directory: str, m
     candidates = (target_directory / f"{stamp}{f'-{number}' if number else ''}.tar.zst" for number in itertools.count())
     final = next(path for path in candidates if not path.exists())
     partial = final.with_name(f".{final.name}.partial")
+    checksum = final.with_name(f"{final.name}.sha256")
     members = [path.lstrip("/") for path in paths]
     try:
         written = _pack(root, members, partial)
@@ -135,12 +138,13 @@ def archive(root: Path, name: str, uid: int, paths: list[str], directory: str, m
             ["--compare", "--file", str(partial), "--directory", str(root)],
             f"the archive of {name} differs from the files",
         )
-        checksum = final.with_name(f"{final.name}.sha256")
         _write_durably(checksum, f"{written}  {final.name}\n")
         partial.rename(final)
         _sync(target_directory)
     except BaseException:
         partial.unlink(missing_ok=True)
+        if not final.exists():
+            checksum.unlink(missing_ok=True)
         raise
     return str(final)
 
@@ -156,8 +160,7 @@ def put_aside(root: Path, home: str, uid: int) -> str:
         raise RefusedError(
             f"home {home} belongs to uid {info.st_uid}, not to {uid}: it was archived, delete it by hand"
         )
-    if os.path.ismount(path):
-        raise RefusedError(f"home {home} is a mount point: it was archived, unmount and delete it by hand")
+    refuse_mounts(root, home)
     aside = _aside(root, home, "removed")
     delete_tree(Path(aside))
     try:
@@ -167,18 +170,60 @@ def put_aside(root: Path, home: str, uid: int) -> str:
     return aside
 
 
+def refuse_mounts(root: Path, home: str) -> None:
+    """Raises RefusedError when something is mounted on the home or inside: tar leaves it out, deleting would not."""
+    mounted = _mounts_in(_below(root, home))
+    if mounted:
+        raise RefusedError(f"{mounted[0]} is a mount point; unmount it (its data is not archived) and run again")
+
+
 def delete_tree(path: Path) -> None:
-    """Delete a directory tree if it is there, never through symlinks. Raises LyceumError naming what resists."""
-    try:
-        shutil.rmtree(path)
-    except FileNotFoundError:
-        return
-    except OSError as exc:
-        raise LyceumError(f"cannot delete {exc.filename}: {exc.strerror}") from exc
+    """Delete a directory tree if it is there, never through symlinks or mounts. Raises LyceumError naming what resists.
+
+    By rm(1): shutil.rmtree() needs a stack frame per level, and anybody can make a thousand of those.
+    """
+    mounted = _mounts_in(str(path))
+    if mounted:
+        raise LyceumError(f"cannot delete {path}: {mounted[0]} is a mount point; unmount it")
+    done = subprocess.run(
+        ["rm", "--recursive", "--force", "--one-file-system", "--", str(path)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise LyceumError(f"cannot delete {path}: {done.stderr.decode(errors='replace').strip()[-500:]}")
+
+
+def name_of_aside(path: Path) -> str:
+    """The last part of the home that was put aside, or was being made, under this path."""
+    return path.name[len(".lyceum-") :].rpartition(".")[0]
 
 
 def _below(root: Path, path: str) -> str:
     return path if str(root) == "/" else f"{root}{path}"
+
+
+def _mounts_in(path: str) -> list[str]:
+    """Mount points at or below a path, from proc(5) mountinfo, where blanks are written in octal."""
+    real = os.path.realpath(path)
+    points = [
+        re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), line.split()[4])
+        for line in MOUNTINFO.read_bytes().splitlines()
+    ]
+    return [
+        point for point in sorted(map(os.fsdecode, points)) if point == real or point.startswith(f"{real.rstrip('/')}/")
+    ]
+
+
+def _make_parents(path: str) -> None:
+    """Make the directories above a path, open to everybody whatever the umask: people must reach their homes."""
+    parent = os.path.dirname(path)
+    if os.path.isdir(parent):
+        return
+    _make_parents(parent)
+    os.mkdir(parent)
+    os.chmod(parent, PARENT_MODE)
 
 
 def _aside(root: Path, home: str, kind: str) -> str:

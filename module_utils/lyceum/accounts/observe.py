@@ -8,12 +8,12 @@ import contextlib
 import os
 import pwd
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import LyceumError
-from .database import Database
+from .database import Database, home_of
 from .model import Desired, PersonSpec
 from .ownership import Ownership, survey
 
@@ -69,10 +69,10 @@ def observe(desired: Desired, root: Path) -> Observed:
     for person in desired.people:
         entry = database.passwd.entries.get(person.name)
         # The home that is archived is the one the account really has.
-        home = entry[5] if entry and person.state == "absent" else person.home
+        home = home_of(entry) if entry and person.state != "present" else person.home
         homes[person.name] = look_at_home(root, home)
-        if entry and entry[5] != home:
-            old_homes[person.name] = look_at_home(root, entry[5])
+        if entry and home_of(entry) != home:
+            old_homes[person.name] = look_at_home(root, home_of(entry))
     return Observed(
         database=database,
         homes=homes,
@@ -86,6 +86,8 @@ def observe(desired: Desired, root: Path) -> Observed:
 
 def look_at_home(root: Path, home: str) -> Home:
     """The state of one home directory, without following a symlink."""
+    if not home.startswith("/"):
+        return Home("missing")
     try:
         info = os.lstat(f"{root}{home}" if str(root) != "/" else home)
     except (FileNotFoundError, NotADirectoryError):
@@ -96,13 +98,21 @@ def look_at_home(root: Path, home: str) -> Home:
     return Home(kind, info.st_uid, info.st_gid, stat.S_IMODE(info.st_mode))
 
 
-def subordinate_ranges(database: Database, name: str, uid: int) -> list[tuple[int, int]]:
-    """(first, count) of every subuid range of a person, whether the file names the login or the number."""
-    return [
-        (int(start), int(count))
-        for owner, start, count in database.subuid.all_entries()
-        if owner in (name, str(uid)) and start.isdigit() and count.isdigit()
-    ]
+def subordinate_ranges(database: Database, accounts: Mapping[str, int]) -> dict[str, list[tuple[int, int]]]:
+    """(first, count) of every subuid range of accounts (name -> uid), whether the file has the login or the number.
+
+    A range with the uid of an account in it is left out: what runs there is not (only) this person's.
+    """
+    names = {**{str(uid): name for name, uid in accounts.items()}, **{name: name for name in accounts}}
+    taken = sorted(int(entry[2]) for entry in database.passwd.all_entries())
+    found: dict[str, list[tuple[int, int]]] = {name: [] for name in accounts}
+    for owner, start, count in database.subuid.all_entries():
+        if owner not in names:
+            continue
+        first, end = int(start), int(start) + int(count)
+        if bisect.bisect_left(taken, first) == bisect.bisect_left(taken, end):
+            found[names[owner]].append((first, int(count)))
+    return found
 
 
 def process_ids(uids: Iterable[int], ranges: Iterable[tuple[int, int]], proc: str = "/proc") -> dict[int, list[int]]:
@@ -111,8 +121,8 @@ def process_ids(uids: Iterable[int], ranges: Iterable[tuple[int, int]], proc: st
     ranges: (first, count), the subordinate ids of rootless containers. One pass over `proc`; none if it is missing.
     """
     wanted = set(uids)
-    # Ids in use are few and looked up often; ranges may be as many as people and do not overlap.
-    spans = sorted(ranges)
+    # Ids in use are few and looked up often; ranges may be as many as people.
+    spans = _disjoint(ranges)
     starts = [first for first, _count in spans]
 
     def matches(number: int) -> bool:
@@ -129,15 +139,41 @@ def process_ids(uids: Iterable[int], ranges: Iterable[tuple[int, int]], proc: st
             continue
         # A process may end between the listing and the reading.
         with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"{proc}/{name}/status", "rb") as handle:
-            for line in handle:
-                if line.startswith(b"State:\tZ"):
-                    break  # dead already, only not yet reaped
-                if line.startswith(b"Uid:"):
-                    for one in {int(word) for word in line.split()[1:]}:
-                        if matches(one):
-                            found.setdefault(one, []).append(int(name))
-                    break
+            for one in _ids_of_running(handle):
+                if matches(one):
+                    found.setdefault(one, []).append(int(name))
     return found
+
+
+def _disjoint(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """(first, count) in order, with those that touch or overlap (files from before Lyceum may) made into one."""
+    merged: list[tuple[int, int]] = []
+    for first, count in sorted(ranges):
+        if merged and first <= sum(merged[-1]):
+            start, width = merged[-1]
+            merged[-1] = (start, max(width, first + count - start))
+        else:
+            merged.append((first, count))
+    return merged
+
+
+def _ids_of_running(status: Iterable[bytes]) -> set[int]:
+    """The ids in /proc/PID/status; none for a process that is dead and only not yet reaped.
+
+    A process whose first thread has ended looks dead too, yet its other threads go on.
+    """
+    ids: set[int] = set()
+    zombie = False
+    for line in status:
+        if line.startswith(b"State:"):
+            zombie = line.split()[1] == b"Z"
+        elif line.startswith(b"Uid:"):
+            ids = {int(word) for word in line.split()[1:]}
+            if not zombie:
+                return ids
+        elif line.startswith(b"Threads:"):
+            return ids if int(line.split()[1]) > 1 else set()
+    return ids
 
 
 def _traces(database: Database, people: list[PersonSpec], root: Path) -> dict[str, Traces]:
@@ -145,12 +181,13 @@ def _traces(database: Database, people: list[PersonSpec], root: Path) -> dict[st
     accounts = {p.name: int(database.passwd.entries[p.name][2]) for p in people if p.name in database.passwd.entries}
     if not accounts:
         return {}
-    ranges = {name: subordinate_ranges(database, name, uid) for name, uid in accounts.items()}
+    ranges = subordinate_ranges(database, accounts)
     spans = [span for own in ranges.values() for span in own]
     running = process_ids(accounts.values(), spans, proc=str(root / "proc"))
     jobs: dict[int, list[str]] = {}
     for path in _spool_files(root / ATJOBS):
-        jobs.setdefault(path.lstat().st_uid, []).append(path.name)
+        with contextlib.suppress(FileNotFoundError):  # at(1) may just have run it
+            jobs.setdefault(path.lstat().st_uid, []).append(path.name)
     result = {}
     for name, uid in accounts.items():
         inside = [
@@ -183,9 +220,14 @@ def _migrations(database: Database, desired: Desired, root: Path) -> dict[str, t
         old_uid, old_gid = int(entry[2]), int(entry[3])
         if (old_uid, old_gid) == (person.uid, person.gid):
             continue
-        trees = [entry[5], *desired.policy.search_paths, f"/{CRONTABS}", f"/{ATJOBS}", f"/{MAIL}"]
-        result[person.name] = survey(root, trees, old_uid, old_gid)
+        result[person.name] = survey(root, trees_of(home_of(entry), desired.policy.search_paths), old_uid, old_gid)
     return result
+
+
+def trees_of(home: str, search_paths: Iterable[str]) -> list[str]:
+    """Where files of a person are looked for. A home at / or missing in passwd is no tree of the person's."""
+    homes = [home] if home.startswith("/") and home != "/" else []
+    return [*homes, *search_paths, f"/{CRONTABS}", f"/{ATJOBS}", f"/{MAIL}"]
 
 
 def _foreign_names(database: Database, people: tuple[PersonSpec, ...], root: Path) -> dict[int, str]:
@@ -214,10 +256,12 @@ def _leftovers(people: tuple[PersonSpec, ...], root: Path) -> tuple[str, ...]:
     found = []
     for parent in sorted(parents):
         directory = root / parent.lstrip("/")
-        with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(directory) as entries:
             found += [
                 f"{parent}/{e.name}"
                 for e in entries
-                if e.name.startswith(".lyceum-") and e.name.endswith((".new", ".removed"))
+                if e.name.startswith(".lyceum-")
+                and e.name.endswith((".new", ".removed"))
+                and e.is_dir(follow_symlinks=False)
             ]
     return tuple(sorted(found))

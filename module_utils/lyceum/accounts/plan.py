@@ -7,14 +7,15 @@
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..errors import ConflictError, RefusedError
 from .conflicts import find_conflicts, find_unmanaged
-from .database import Database, Entry
+from .database import Database, Entry, home_of
 from .edit import edited_copy, members_of
-from .model import EPOCH, Desired, PersonSpec, Policy
+from .model import EXPIRED_DAY, Desired, PersonSpec, Policy, last_day
 from .observe import Home, Observed, Traces
 
 # Below this many removals a percentage says nothing: one of five people is 20 %.
@@ -25,10 +26,11 @@ MISSING = Home("missing")
 
 @dataclass
 class PersonPlan:
-    """What happens to one person. `before`/`after` are the lines of the person's diff."""
+    """What happens to one person. `before`/`after` are the lines of the person's diff, `home` is where it is now."""
 
     person: PersonSpec
     result: str
+    home: str
     actions: list[str] = field(default_factory=list)
     before: list[str] = field(default_factory=list)
     after: list[str] = field(default_factory=list)
@@ -37,6 +39,7 @@ class PersonPlan:
     end_sessions: bool = False
     clear_schedule: bool = False
     archive: bool = False
+    archive_home: bool = False
     move_home: bool = False
     old_home: str | None = None
     old_ids: tuple[int, int] | None = None
@@ -114,6 +117,25 @@ class _Describer:
             for member in members_of(entry):
                 self.memberships.setdefault(member, []).append(name)
 
+    @functools.cached_property
+    def living_below(self) -> dict[str, set[str]]:
+        """Names of the accounts whose home a directory is, or contains; for every such directory."""
+        found: dict[str, set[str]] = {}
+        for name, entry in self.database.passwd.entries.items():
+            directory = home_of(entry)
+            while directory not in ("", "/"):
+                found.setdefault(directory, set()).add(name)
+                directory = directory.rpartition("/")[0]
+        return found
+
+    def not_own_home(self, name: str, path: str, home: Home) -> str | None:
+        """Why a directory is not one to move or delete with the account `name`, although it is its home; or None."""
+        uid = int(self.database.passwd.entries[name][2])
+        if home.uid != uid:
+            return f"it belongs to uid {home.uid}"
+        others = self.living_below.get(path, set()) - {name}
+        return f"{', '.join(sorted(others)[:3])} lives in it too" if others else None
+
     def lines(self, person: PersonSpec) -> list[str]:
         entry = self.database.passwd.entries.get(person.name)
         if entry is None:
@@ -124,7 +146,7 @@ class _Describer:
             f"uid: {entry[2]}",
             f"gid: {entry[3]}",
             f"full name: {entry[4].encode('latin-1').decode('utf-8', 'replace')}",
-            f"home: {entry[5]}",
+            f"home: {home_of(entry)}",
             f"shell: {entry[6]}",
             f"own group: {private[2] if private else 'none'}",
             f"groups: {', '.join(sorted(self.memberships.get(person.name, []))) or 'none'}",
@@ -143,9 +165,7 @@ class _Describer:
 
 
 def _date(days: str) -> str:
-    if not days:
-        return "never"
-    return str(EPOCH + datetime.timedelta(days=int(days))) if days.isdigit() else days
+    return "already" if days == EXPIRED_DAY else str(last_day(days) or days or "never")
 
 
 def _plan_person(
@@ -154,16 +174,19 @@ def _plan_person(
     entry = observed.database.passwd.entries.get(person.name)
     if entry is None and (person.state == "absent" or not person.create):
         return _plan_orphan(person, before_of)
-    one = PersonPlan(person, "changed", before=before_of.lines(person), after=after_of.lines(person))
+    path = home_of(entry) if entry is not None and person.state != "present" else person.home
+    one = PersonPlan(person, "changed", path, before=before_of.lines(person), after=after_of.lines(person))
     traces = observed.traces.get(person.name, NO_TRACES)
     home = observed.homes.get(person.name, MISSING)
     if person.state == "absent" and entry is not None:
-        _plan_removal(one, entry, home, traces, desired.policy)
+        _plan_removal(one, entry, home, traces, desired.policy, before_of)
         return one
-    _plan_account(one, entry, observed)
-    if person.state == "present" or home.kind != "missing":
+    _plan_account(one, entry, observed, before_of)
+    if person.state == "present":
+        _plan_home(one, home, observed, desired.policy)
+    elif entry is not None and home.kind == "directory" and before_of.not_own_home(person.name, path, home) is None:
         # The home of a suspended person is not made, but it stays as private as everybody's.
-        _plan_home(one, home, desired.policy)
+        _plan_repair(one, home, desired.policy)
     if person.state != "present":
         _plan_silence(one, traces)
     if not one.actions and one.before == one.after:
@@ -186,16 +209,23 @@ def _plan_orphan(person: PersonSpec, before_of: _Describer) -> PersonPlan | None
     lines += [f"group {name}" for name in before_of.memberships.get(person.name, [])]
     if not lines:
         return None
-    return PersonPlan(person, "removed", [f"remove what is left of the account in {', '.join(lines)}"], before=lines)
+    return PersonPlan(
+        person, "removed", person.home, [f"remove what is left of the account in {', '.join(lines)}"], before=lines
+    )
 
 
-def _plan_account(one: PersonPlan, entry: Entry | None, observed: Observed) -> None:
+def _plan_account(one: PersonPlan, entry: Entry | None, observed: Observed, before_of: _Describer) -> None:
     person = one.person
     if entry is None:
         one.actions.append(f"create account (uid {person.uid}, gid {person.gid}, shell {person.login_shell})")
         return
-    if observed.old_homes.get(person.name, MISSING).kind == "directory":
-        one.old_home = entry[5]
+    old_home = observed.old_homes.get(person.name, MISSING)
+    if old_home.kind == "directory":
+        why_not = before_of.not_own_home(person.name, home_of(entry), old_home)
+        if why_not is None:
+            one.old_home = home_of(entry)
+        else:
+            one.actions.append(f"leave {home_of(entry)} where it is: {why_not}")
     before, after = dict(_pairs(one.before)), dict(_pairs(one.after))
     for key in [*after, *(key for key in before if key not in after)]:
         if before.get(key) != after.get(key):
@@ -216,25 +246,31 @@ def _pairs(lines: list[str]) -> Iterable[tuple[str, str]]:
         yield key, value
 
 
-def _plan_home(one: PersonPlan, home: Home, policy: Policy) -> None:
+def _plan_home(one: PersonPlan, home: Home, observed: Observed, policy: Policy) -> None:
     person = one.person
-    if home.kind == "missing" and one.old_home not in (None, person.home):
+    if home.kind == "missing" and one.old_home is not None:
         one.move_home = True
         one.actions.append(f"move the files of {one.old_home} to {person.home}")
-        return
+        home = observed.old_homes[person.name]
     if home.kind == "missing":
         one.create_home = True
         one.actions.append(f"create home {person.home} from {policy.skel}")
         one.after.append(f"home directory: {person.uid}:{person.gid} {policy.home_mode:04o}")
         return
-    # During a move the owner changes with the rest of the files.
-    owner = (home.uid, home.gid) if one.old_ids is None else (person.uid, person.gid)
+    _plan_repair(one, home, policy)
+
+
+def _plan_repair(one: PersonPlan, home: Home, policy: Policy) -> None:
+    person = one.person
+    # During a move to another uid the owner changes with the rest of the files.
+    old_uid, old_gid = one.old_ids or (None, None)
+    owner = (person.uid if home.uid == old_uid else home.uid, person.gid if home.gid == old_gid else home.gid)
     if (*owner, home.mode) != (person.uid, person.gid, policy.home_mode):
         one.repair_home = True
         one.before.append(f"home directory: {home.uid}:{home.gid} {home.mode:04o}")
         one.after.append(f"home directory: {person.uid}:{person.gid} {policy.home_mode:04o}")
         one.actions.append(
-            f"home {person.home}: owner {home.uid}:{home.gid} mode {home.mode:04o}"
+            f"home {one.home}: owner {home.uid}:{home.gid} mode {home.mode:04o}"
             f" -> {person.uid}:{person.gid} {policy.home_mode:04o}"
         )
 
@@ -247,9 +283,10 @@ def _plan_silence(one: PersonPlan, traces: Traces) -> None:
         one.actions.append(f"end {len(traces.processes)} process(es){lingering}")
 
 
-def _plan_removal(one: PersonPlan, entry: Entry, home: Home, traces: Traces, policy: Policy) -> None:
+def _plan_removal(
+    one: PersonPlan, entry: Entry, home: Home, traces: Traces, policy: Policy, before_of: _Describer
+) -> None:
     one.result = "removed"
-    one.old_home = entry[5]
     _plan_silence(one, traces)
     one.end_sessions = True
     scheduled = [
@@ -257,28 +294,35 @@ def _plan_removal(one: PersonPlan, entry: Entry, home: Home, traces: Traces, pol
         for word, there in (("crontab", traces.crontab), ("at jobs", traces.atjobs), ("mail", traces.mail))
         if there
     ]
-    if policy.keep_data:
-        if home.kind != "missing":
-            one.actions.append(f"keep home {entry[5]} (keep_data)")
-    elif home.kind == "directory" or scheduled:
+    why_not = "keep_data" if policy.keep_data else None
+    if home.kind == "other":
+        why_not = "it is not a directory"
+    elif home.kind == "directory" and why_not is None:
+        why_not = before_of.not_own_home(one.person.name, one.home, home)
+    one.archive_home = home.kind == "directory" and why_not is None
+    if home.kind != "missing" and why_not is not None:
+        one.actions.append(f"keep home {one.home}: {why_not}")
+    if not policy.keep_data and (one.archive_home or scheduled):
         one.archive = True
-        what = ([f"home {entry[5]}"] if home.kind == "directory" else []) + scheduled
+        what = ([f"home {one.home}"] if one.archive_home else []) + scheduled
         one.actions.append(f"archive {', '.join(what)} to {policy.archive_dir}, verify, then delete")
-    if scheduled:
-        one.clear_schedule = True
-        if policy.keep_data:
-            one.actions.append(f"delete {', '.join(word for word in scheduled if word != 'mail')}")
+    deleted = [word for word in scheduled if word != "mail"] if policy.keep_data else scheduled
+    one.clear_schedule = bool(deleted)
+    if policy.keep_data and deleted:
+        one.actions.append(f"delete {', '.join(deleted)}")
     one.actions.append(f"remove account (uid {entry[2]} stays reserved in the registry)")
 
 
 def _guard(desired: Desired, people: dict[str, PersonPlan], database: Database) -> None:
     """Refuse a plan that removes or suspends more accounts than the policy allows."""
     policy = desired.policy
+    # Not by the locked password: an account that only ever used keys is locked, and in daily use.
+    already = f"expires: {_date(EXPIRED_DAY)}"
     shrinking = [
         name
         for name, one in people.items()
         if name not in policy.allow_removals
-        and (one.result == "removed" or (one.result == "suspended" and "password: locked" not in one.before))
+        and (one.result == "removed" or (one.result == "suspended" and already not in one.before))
     ]
     have_account = sum(1 for person in desired.people if person.name in database.passwd.entries)
     allowed = min(policy.max_removals, max(SMALL_REMOVAL, have_account * policy.max_removals_percent // 100))
