@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
@@ -16,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CommandError, LyceumError
-from .database import Database
+from .database import Database, home_of
 from .edit import members_of
-from .model import EPOCH
+from .model import last_day
 from .ownership import walk
 
 # lastlog(8), Debian 12: struct lastlog {int32 time; char line[32]; char host[256]} at offset uid * size.
@@ -33,9 +34,9 @@ LOGIND_NEW_SESSION = "8d45620c1a4348dbb17410da57c60c66"
 def survey_accounts(
     root: Path, names: list[str], uid_ranges: list[tuple[int, int]], *, usage: bool
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Accounts that are listed in `names` or have a uid in `uid_ranges`, sorted by name, and the sources of last logins.
+    """Accounts listed in `names` or with a uid in `uid_ranges`, sorted by name, and the sources of last logins.
 
-    Each: name, uid, gid, gecos, home, shell, groups, locked, expires (date or None), last_login (UTC time or None),
+    Each: name, uid, gid, gecos, home, shell, groups, locked, expires (last day or None), last_login (UTC time or None),
     home_bytes and home_changed (newest modification inside) or None without `usage` or without a home.
     Raises LyceumError when the account files cannot be read.
     """
@@ -52,18 +53,18 @@ def survey_accounts(
         if name not in wanted and not any(first <= uid <= last for first, last in uid_ranges):
             continue
         shadow = database.shadow.entries.get(name)
-        size, changed = _usage(root, entry[5]) if usage else (None, None)
+        size, changed = _usage(root, home_of(entry)) if usage else (None, None)
         accounts.append(
             {
                 "name": name,
                 "uid": uid,
                 "gid": int(entry[3]),
                 "gecos": entry[4].encode("latin-1").decode("utf-8", "replace"),
-                "home": entry[5],
+                "home": home_of(entry),
                 "shell": entry[6],
                 "groups": sorted(groups.get(name, [])),
                 "locked": shadow is None or shadow[1].startswith("!"),
-                "expires": _date(shadow[7]) if shadow else None,
+                "expires": str(last) if shadow and (last := last_day(shadow[7])) else None,
                 "last_login": _time(max(logins.get(name, 0), logins.get(uid, 0))),
                 "home_bytes": size,
                 "home_changed": _time(changed or 0),
@@ -125,13 +126,11 @@ def _wtmp(path: Path) -> Iterator[tuple[str, int]]:
 
 
 def _lastlog2(path: Path) -> Iterator[tuple[str, int]]:
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
-        yield from connection.execute("SELECT Name, Time FROM Lastlog2")
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            yield from connection.execute("SELECT Name, Time FROM Lastlog2")
     except sqlite3.Error as exc:
         raise LyceumError(f"cannot read {path}: {exc}") from exc
-    finally:
-        connection.close()
 
 
 def _journal() -> Iterator[tuple[str, int]]:
@@ -145,8 +144,10 @@ def _journal() -> Iterator[tuple[str, int]]:
 
 
 def _usage(root: Path, home: str) -> tuple[int | None, int | None]:
-    """Bytes on disk and the newest modification time in a home; (None, None) without one."""
+    """Bytes on disk and the newest modification time in a home; (None, None) without one, or with / as in a service."""
     size = newest = None
+    if not home.startswith("/") or home == "/":
+        return None, None
     for _path, info in walk(root / home.lstrip("/")):
         size = (size or 0) + info.st_blocks * 512
         # Directories change when programs tidy up; files tell of a person.
@@ -159,7 +160,3 @@ def _time(seconds: int) -> str | None:
     if not seconds:
         return None
     return datetime.datetime.fromtimestamp(seconds, tz=datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _date(days: str) -> str | None:
-    return str(EPOCH + datetime.timedelta(days=int(days))) if days.isdigit() else None

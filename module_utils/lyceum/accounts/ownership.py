@@ -91,18 +91,31 @@ def rewrite_acl(value: bytes, uids: tuple[int, int], gids: tuple[int, int]) -> t
 
 
 def _hand_over_one(path: str, info: os.stat_result, old: tuple[int, int], new: tuple[int, int]) -> None:
-    if not stat.S_ISLNK(info.st_mode):
-        for name, value, _count in _acl_changes(path, old[0], new[0], old[1], new[1]):
-            os.setxattr(path, name, value)
-    uid = new[0] if info.st_uid == old[0] else -1
-    gid = new[1] if info.st_gid == old[1] else -1
-    if (uid, gid) == (-1, -1):
+    is_link = stat.S_ISLNK(info.st_mode)
+    owned = info.st_uid == old[0] or info.st_gid == old[1]
+    if not owned and (is_link or not any(_acl_changes(path, old[0], new[0], old[1], new[1]))):
         return
+    # Others may rename what they own while root walks here: act on what was looked at, not on what has its name now.
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW)
+    try:
+        if not os.path.samestat(os.fstat(descriptor), info):
+            raise LyceumError(f"{path} was replaced while its owner was being changed; run again")
+        opened = f"/proc/self/fd/{descriptor}"
+        if not is_link:
+            for name, value, _count in _acl_changes(opened, old[0], new[0], old[1], new[1]):
+                os.setxattr(opened, name, value)
+        if owned:
+            _chown(opened, info, old, new)
+    finally:
+        os.close(descriptor)
+
+
+def _chown(path: str, info: os.stat_result, old: tuple[int, int], new: tuple[int, int]) -> None:
     capability = None
     if stat.S_ISREG(info.st_mode):
         with contextlib.suppress(OSError):
             capability = os.getxattr(path, CAPABILITY)
-    os.chown(path, uid, gid, follow_symlinks=False)
+    os.chown(path, new[0] if info.st_uid == old[0] else -1, new[1] if info.st_gid == old[1] else -1)
     # chown(2) drops set-id bits and capabilities; they belonged to the file, not to the move.
     if not stat.S_ISLNK(info.st_mode) and info.st_mode & (stat.S_ISUID | stat.S_ISGID):
         os.chmod(path, stat.S_IMODE(info.st_mode))
@@ -117,7 +130,7 @@ def _acl_changes(path: str, old_uid: int, new_uid: int, old_gid: int, new_gid: i
         except OSError as exc:
             if exc.errno in (errno.ENODATA, errno.EOPNOTSUPP, errno.ENOENT):
                 continue
-            raise
+            raise LyceumError(f"cannot read the ACL of {path}: {exc.strerror}") from exc
         rewritten, hits = rewrite_acl(value, (old_uid, new_uid), (old_gid, new_gid))
         if hits:
             yield name, rewritten, hits
@@ -132,26 +145,42 @@ def _outermost(trees: list[str]) -> list[str]:
 
 
 def walk(top: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Every path of a tree with its lstat, directories before their contents; other file systems are left out."""
+    """Every path of a tree with its lstat, directories before their contents; other file systems are left out.
+
+    Raises LyceumError naming what cannot be read. What disappears meanwhile is left out.
+    """
     try:
         info = os.lstat(top)
     except FileNotFoundError:
         return
+    except OSError as exc:
+        raise LyceumError(f"cannot look at {top}: {exc.strerror}") from exc
     device = info.st_dev
     yield str(top), info
     pending = [str(top)] if stat.S_ISDIR(info.st_mode) else []
     while pending:
+        directory = pending.pop()
         try:
-            with os.scandir(pending.pop()) as entries:
-                for entry in entries:
-                    try:
-                        info = entry.stat(follow_symlinks=False)
-                    except FileNotFoundError:
-                        continue
-                    if info.st_dev != device:
-                        continue
-                    yield entry.path, info
-                    if stat.S_ISDIR(info.st_mode):
-                        pending.append(entry.path)
-        except FileNotFoundError:
+            with os.scandir(directory) as entries:
+                found = [(entry.path, status) for entry in entries if (status := _lstat(entry)) is not None]
+        except (FileNotFoundError, NotADirectoryError):
             continue
+        except OSError as exc:
+            raise LyceumError(f"cannot read {directory}: {exc.strerror}") from exc
+        for path, status in found:
+            if status.st_dev == device:
+                yield path, status
+                if stat.S_ISDIR(status.st_mode):
+                    pending.append(path)
+
+
+def _lstat(entry: os.DirEntry[str]) -> os.stat_result | None:
+    try:
+        return entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        # Not even root may look at somebody's FUSE mount, nor anybody at one whose program has died.
+        if exc.errno in (errno.EACCES, errno.ENOTCONN, errno.ESTALE):
+            return None
+        raise

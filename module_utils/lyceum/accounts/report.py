@@ -51,8 +51,8 @@ def module_result(outcome: Outcome, *, with_diff: bool) -> dict[str, Any]:
         ]
         if plan.groups:
             # What goes away reads as removed, the rest as added.
-            gone = [line for line in plan.groups if "remove" in line]
-            come = [line for line in plan.groups if "remove" not in line]
+            gone = [line for line in plan.groups if line.startswith("remove ") or ": remove " in line]
+            come = [line for line in plan.groups if line not in gone]
             result["diff"].append(
                 {
                     "before_header": "groups",
