@@ -229,7 +229,7 @@ def _keys(raw: Mapping[str, Any], findings: Findings) -> None:
             try:
                 fingerprint = sshkeys.parse(line).fingerprint
             except sshkeys.SshKeyError as exc:
-                findings.error(at, str(exc), exc.remedy, value=line, show=not sshkeys.is_private(line))
+                findings.error(at, str(exc), exc.remedy, value=line, show=sshkeys.is_public(line))
                 continue
             # Who comes back after having been removed may bring the old key along.
             other = path if entry.get("state") == "absent" else first.setdefault(fingerprint, path)

@@ -84,7 +84,13 @@ class PublicKey:
 
 def is_private(text: str) -> bool:
     """Whether the text holds (a part of) a private key, which must never be shown, logged or stored."""
-    return "PRIVATE KEY" in text or "PuTTY-User-Key-File" in text
+    # The last one is what the base64 body of an OpenSSH private key begins with.
+    return any(mark in text for mark in ("PRIVATE KEY", "PuTTY-User-Key-File", "b3BlbnNzaC1rZXktdjE"))
+
+
+def is_public(line: str) -> bool:
+    """Whether the line begins like a public key, so that it may be shown in a message."""
+    return not is_private(line) and _looks_like_type(line.strip().partition(" ")[0])
 
 
 def parse_many(text: str) -> list[PublicKey]:
@@ -173,7 +179,7 @@ def _check_type(key_type: str) -> None:
     if "-cert-v" in key_type:
         raise SshKeyError("this is a certificate, not a public key", "Give the .pub file without -cert in its name.")
     raise SshKeyError(
-        f"does not begin with a key type ({_shorten(key_type)!r})" if key_type else "is empty",
+        "does not begin with a key type" if key_type else "is empty",
         "Paste the whole line of the .pub file; it begins with ssh-ed25519, sk-..., ecdsa-... or ssh-rsa.",
     )
 
@@ -202,7 +208,3 @@ def _check_blob(key_type: str, blob: str) -> tuple[int, bytes]:
                 NEW_KEY,
             )
     return bits, wire
-
-
-def _shorten(word: str) -> str:
-    return word if len(word) <= 24 else word[:21] + "..."
