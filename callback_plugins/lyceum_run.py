@@ -86,7 +86,8 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         if not result.task.ignore_unreachable:
-            self.results.unreachable(result.host.name, str(result.result.get("msg", "")).strip().splitlines()[-1])
+            words = str(result.result.get("msg") or "no message").strip().splitlines()[-1]
+            self.results.unreachable(result.host.name, words.removeprefix("Task failed: "))
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         text = stats.custom.get("_run", {}).get("lyceum_text")

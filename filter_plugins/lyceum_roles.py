@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ _CORE = str(Path(__file__).resolve().parent.parent / "module_utils")
 if _CORE not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(_CORE)
 
-from ansible.module_utils.lyceum import proof  # noqa: E402
+from ansible.module_utils.lyceum import proof, report  # noqa: E402
 
 
 def unknown_role_variables(names: Iterable[str], known: Iterable[str], prefix: str) -> list[str]:
@@ -55,7 +56,7 @@ def person_problem(people: Iterable[Mapping[str, Any]], name: str, purpose: str)
         hint = f" Did you mean {close[0]}?" if close else ""
         return f"There is nobody called {name} in the registry.{hint} `./lyceum person add` adds somebody."
     state, reason = str(by_name[name]["state"]), str(by_name[name].get("reason") or "")
-    because = f" ({reason})" if reason else ""
+    because = "" if not reason or state in reason else f" ({reason})"
     if purpose == "onboard" and state != "present":
         return (
             f"{name} is {state} in the registry{because}. "
@@ -75,11 +76,23 @@ def proof_table(verdicts: Iterable[Mapping[str, Any]]) -> str:
     return "\n".join(proof.lines(proof.Verdict.from_dict(verdict) for verdict in verdicts))
 
 
+def accounts_report(hosts: Mapping[str, Mapping[str, Any]], now: str) -> dict[str, Any]:
+    """The report on accounts as data, see module_utils/lyceum/report.py. now: ISO time in UTC."""
+    return report.compose(hosts, now=datetime.fromisoformat(now))
+
+
+def accounts_report_text(composed: Mapping[str, Any]) -> str:
+    """The same as one text."""
+    return "\n".join(report.text(composed))
+
+
 class FilterModule:
     """Jinja filters of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
+            "accounts_report": accounts_report,
+            "accounts_report_text": accounts_report_text,
             "expected_of_sshd": expected_of_sshd,
             "person_problem": person_problem,
             "pick": pick,

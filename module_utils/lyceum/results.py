@@ -55,18 +55,18 @@ class RunResults:
     def add(self, host: str, lyceum: Mapping[str, Any], *, preview: bool = False) -> None:
         """Add the `lyceum` key of one module result.
 
-        preview: the task only looked ahead (check mode inside a real run), so that its changes did not happen;
-        its conflicts and failures still count.
+        preview: the task only looked ahead (check mode inside a real run), so that its changes did not happen and
+        what it found unmanaged is told again by the real one; its conflicts and failures still count.
         """
         target = self.hosts.setdefault(str(host), HostResult())
         for name, item in (lyceum.get("results") or {}).items():
             if not preview or item["result"] == "failed":
                 target.person(name).add(item["result"], item.get("actions") or (), item.get("error"))
+        _extend(target.conflicts, lyceum.get("conflicts"))
         if not preview:
             for name in lyceum.get("unchanged") or ():
                 target.person(name)
-        for key, known in (("unmanaged", target.unmanaged), ("conflicts", target.conflicts)):
-            known.extend(text for text in map(str, lyceum.get(key) or ()) if text not in known)
+            _extend(target.unmanaged, lyceum.get("unmanaged"))
 
     def unreachable(self, host: str, why: str) -> None:
         self.hosts.setdefault(str(host), HostResult()).unreachable = why
@@ -145,6 +145,10 @@ class RunResults:
                 more = f" and {len(host.unmanaged) - MAX_ROWS} more" if len(host.unmanaged) > MAX_ROWS else ""
                 lines.append(f"unmanaged on {name} (left alone): {', '.join(host.unmanaged[:MAX_ROWS])}{more}")
         return lines
+
+
+def _extend(known: list[str], more: Iterable[object] | None) -> None:
+    known += [text for text in map(str, more or ()) if text not in known]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -4,7 +4,16 @@
 from __future__ import annotations
 
 import pytest
-from lyceum_roles import FilterModule, expected_of_sshd, person_problem, pick, proof_table, unknown_role_variables
+from lyceum_roles import (
+    FilterModule,
+    accounts_report,
+    accounts_report_text,
+    expected_of_sshd,
+    person_problem,
+    pick,
+    proof_table,
+    unknown_role_variables,
+)
 
 PEOPLE = [
     {"name": "bchen", "state": "present", "reason": ""},
@@ -67,7 +76,23 @@ def test_proof_table_is_one_text() -> None:
     assert proof_table([verdict]).splitlines()[3].split() == ["login", "foreign", "key", "held", "h1", "amartin"]
 
 
+def test_report_as_data_and_text() -> None:
+    host = {"people": [], "accounts": [], "unmanaged": [], "ownerless": [], "drift": ["a: b"], "blocked": ""}
+    composed = accounts_report({"h1": {**host, "untouched_days": 90}}, "2026-11-21T08:00:00+00:00")
+    assert composed["hosts"]["h1"]["drift"] == ["a: b"]
+    assert "  h1: a: b" in accounts_report_text(composed).splitlines()
+
+
 def test_every_filter_is_offered() -> None:
     assert {name: function.__name__ for name, function in FilterModule().filters().items()} == {
-        name: name for name in ("expected_of_sshd", "person_problem", "pick", "proof_table", "unknown_role_variables")
+        name: name
+        for name in (
+            "accounts_report",
+            "accounts_report_text",
+            "expected_of_sshd",
+            "person_problem",
+            "pick",
+            "proof_table",
+            "unknown_role_variables",
+        )
     }
