@@ -61,12 +61,20 @@ def lines(verdicts: Iterable[Verdict]) -> list[str]:
     return [
         "Proof",
         *(table(["control", "attack", "result", "hosts", "detail"], rows) if rows else []),
-        *(
-            f"{result} on {', '.join(hosts)}: {attack}: {detail}"
-            for (_control, attack, result, detail), hosts in groups.items()
-            if result != HELD
-        ),
+        *_in_full(groups),
         ", ".join(f"{counts[result]} {result}" for result in reversed(RESULTS)),
+    ]
+
+
+def _in_full(groups: Mapping[tuple[str, str, str, str], list[str]]) -> list[str]:
+    """What did not hold, uncut; attacks with the same fate share a line."""
+    reasons: dict[tuple[str, str, str], list[str]] = {}
+    for (_control, attack, result, detail), hosts in groups.items():
+        if result != HELD:
+            reasons.setdefault((result, ", ".join(hosts), detail), []).append(attack)
+    return [
+        f"{result} on {hosts}: {attacks[0] if len(attacks) == 1 else f'{len(attacks)} attacks'}: {detail}"
+        for (result, hosts, detail), attacks in reasons.items()
     ]
 
 

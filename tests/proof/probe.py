@@ -103,6 +103,7 @@ def observe(people, groups, users, keys_dir, archive_dir):
         "listen": sshd_options(None).get("listenaddress", []),
         "keys": key_files(keys_dir),
         "leftovers": {name: leftovers(name, one, keys_dir) for name, one in people.items() if one["state"] == "absent"},
+        "ways_in": {name: ways_in(name, one, keys_dir) for name, one in people.items() if one["state"] == "suspended"},
         "archives": {
             name: archives(name, one["uid"], archive_dir) for name, one in people.items() if one["state"] == "absent"
         },
@@ -156,6 +157,18 @@ def leftovers(name, person, keys_dir):
     if account(name) is None and not any(entry.pw_uid == uid for entry in pwd.getpwall()):
         found += [f"process {pid}" for pid in processes(uid)]
         found += [path for path in glob.glob("/var/spool/cron/atjobs/*") if os.lstat(path).st_uid == uid]
+    return found
+
+
+def ways_in(name, person, keys_dir):
+    """What a suspended person could go on with here, as sentences."""
+    if account(name) is None:
+        return []
+    found = [f"process {pid}" for pid in processes(pwd.getpwnam(name).pw_uid)]
+    found += [f"keys in {path}" for path in (f"{keys_dir}/{name}",) if os.path.lexists(path) and not empty(path)]
+    found += [
+        place for place in (f"/var/lib/systemd/linger/{name}", f"/run/user/{person['uid']}") if os.path.lexists(place)
+    ]
     return found
 
 

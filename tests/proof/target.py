@@ -197,7 +197,9 @@ class Target:
             env={**os.environ, "LC_ALL": "C"},
         )  # fmt: skip
         entered = "\nAuthenticated to " in done.stderr
-        refused = not entered and f"{user}@{self.address}: Permission denied" in done.stderr
+        # An expired account: sshd takes the key, asks PAM about the account, and closes the connection.
+        closed = "debug1: Server accepts key:" in done.stderr and "\nConnection closed by " in done.stderr
+        refused = not entered and (closed or f"{user}@{self.address}: Permission denied" in done.stderr)
         return Login(entered, refused, done.stdout.strip(), last_words(done.stderr))
 
 

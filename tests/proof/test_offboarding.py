@@ -104,6 +104,16 @@ def judge_jobs(target: Target, proof: Proof, names: list[str], fired: list[str])
             proof.held(name)
 
 
+@pytest.mark.control("offboarding", "suspended: keys, processes or sessions go on")
+def test_ways_in(target: Target, proof: Proof) -> None:
+    people_in(target, "suspended")
+    for name, found in target.result("observe")["ways_in"].items():
+        for what in found:
+            proof.broken(f"{name}: {what}")
+        if not found:
+            proof.held(name)
+
+
 @pytest.mark.control("offboarding", "absent: something is left (account, process, crontab, linger, home, key)")
 def test_leftovers(target: Target, proof: Proof) -> None:
     people_in(target, "absent")

@@ -47,3 +47,8 @@ def test_a_verdict_survives_json() -> None:
 def test_there_are_only_three_results() -> None:
     with pytest.raises(ValueError, match="not 'ok'"):
         Verdict("login", "own key", "h1", "ok")
+
+
+def test_attacks_with_the_same_fate_share_a_line() -> None:
+    verdicts = [Verdict("login", attack, "h1", NOT_TESTED, "host is down") for attack in ("own key", "foreign key")]
+    assert "not tested on h1: 2 attacks: host is down" in lines(verdicts)
