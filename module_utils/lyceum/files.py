@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 from collections.abc import Mapping
@@ -42,6 +43,7 @@ def write_all_atomically(contents: Mapping[Path, bytes], mode: int) -> dict[Path
             temporaries[path] = temporary
         except OSError as exc:
             failures[path] = f"cannot write {path}: {exc.strerror}"
+            _tidy(temporary)
     if len(contents) > 1 and temporaries:
         flush_file_system(next(iter(temporaries)).parent)
     for path, temporary in temporaries.items():
@@ -49,7 +51,14 @@ def write_all_atomically(contents: Mapping[Path, bytes], mode: int) -> dict[Path
             temporary.rename(path)
         except OSError as exc:
             failures[path] = f"cannot write {path}: {exc.strerror}"
+            _tidy(temporary)
     return failures
+
+
+def _tidy(temporary: Path) -> None:
+    # The first failure is the one to tell; a temporary file that stays is replaced by the next run.
+    with contextlib.suppress(OSError):
+        temporary.unlink()
 
 
 def flush_file_system(directory: Path) -> None:

@@ -10,37 +10,29 @@ import subprocess
 import time
 from pathlib import Path
 
-from ..errors import CommandError
 from .observe import ATJOBS, CRONTABS, LINGER, MAIL, process_ids
 
 # Long enough for an editor to save its recovery file, short enough for an onboarding run.
 TERM_SECONDS = 3.0
 KILL_SECONDS = 10.0
 POLL_SECONDS = 0.05
+USERS = Path("/run/systemd/users")
 
 
 def end_sessions(people: dict[str, tuple[int, list[tuple[int, int]]]]) -> dict[str, str]:
     """End everything that runs as these people. people: name -> (uid, [(first, count)] of subordinate ids).
 
-    Returns what went wrong, by name: processes that survive SIGKILL. Raises CommandError when logind refuses.
+    Returns what went wrong, by name: processes that survive SIGKILL.
     """
     _stop_lingering(people)
-    uids = {uid: name for name, (uid, _spans) in people.items()}
-    known_to_logind = [str(uid) for uid in uids if Path(f"/run/systemd/users/{uid}").exists()]
-    if known_to_logind:
-        done = subprocess.run(
-            ["loginctl", "terminate-user", *known_to_logind],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            check=False,
-        )
-        gone = all(not Path(f"/run/systemd/users/{uid}").exists() for uid in known_to_logind)
-        if done.returncode != 0 and not gone:
-            words = done.stderr.decode(errors="replace").strip()
-            raise CommandError(f"loginctl terminate-user exited with {done.returncode}: {words}")
+    complaints = [_terminate(uid) for uid, _spans in people.values() if (USERS / str(uid)).exists()]
     _signal_until_gone(people, signal.SIGTERM, TERM_SECONDS)
     remaining = _signal_until_gone(people, signal.SIGKILL, KILL_SECONDS)
-    return {name: f"process(es) {', '.join(map(str, pids))} survive SIGKILL" for name, pids in remaining.items()}
+    # logind fails for whoever logs out at that moment: only what is left running tells whether something is wrong.
+    logind = "".join(f"; {complaint}" for complaint in complaints if complaint and remaining)
+    return {
+        name: f"process(es) {', '.join(map(str, pids))} survive SIGKILL{logind}" for name, pids in remaining.items()
+    }
 
 
 def clear_schedule(root: Path, name: str, uid: int, keep_mail: bool) -> None:
@@ -52,6 +44,15 @@ def clear_schedule(root: Path, name: str, uid: int, keep_mail: bool) -> None:
                 path.unlink()
     if not keep_mail:
         (root / MAIL / name).unlink(missing_ok=True)
+
+
+def _terminate(uid: int) -> str | None:
+    """Ask logind to end the sessions and the user manager; return what it complains about."""
+    done = subprocess.run(
+        ["loginctl", "terminate-user", str(uid)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
+    )
+    words = done.stderr.decode(errors="replace").strip()
+    return f"loginctl terminate-user {uid} exited with {done.returncode}: {words}" if done.returncode else None
 
 
 def _stop_lingering(people: dict[str, tuple[int, list[tuple[int, int]]]]) -> None:
