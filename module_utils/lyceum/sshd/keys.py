@@ -114,11 +114,22 @@ def fingerprint(line: str) -> str:
             blob = base64.b64decode(words[position + 1], validate=True)
         except (binascii.Error, ValueError):
             continue
-        if len(blob) > 4 and blob[4 : 4 + len(word)] == word.encode():
+        kind = word.encode("utf-8", "surrogateescape")
+        # The key names its own type: a length of four bytes, then the type.
+        if kind and blob.startswith(len(kind).to_bytes(4, "big") + kind):
             digest = base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
-            comment = " ".join(words[position + 2 :])
-            return f"SHA256:{digest} {word}{' ' + comment if comment else ''}"
-    return line
+            return _printable(" ".join([f"SHA256:{digest}", *words[position:][:1], *words[position + 2 :]]))
+    return _printable(line)
+
+
+def is_key(line: str) -> bool:
+    """Whether sshd can read a public key from the line: only such a line lets anybody in."""
+    return not line.startswith("#") and fingerprint(line).startswith("SHA256:")
+
+
+def _printable(line: str) -> str:
+    """Bytes that are not UTF-8, shown as the replacement character: results travel as JSON."""
+    return line.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def observe(spec: KeysSpec) -> ObservedKeys:
@@ -141,7 +152,7 @@ def observe(spec: KeysSpec) -> ObservedKeys:
             if not stat.S_ISREG(status.st_mode):
                 raise LyceumError(f"{entry.path} is not a plain file; remove it")
             if spec.complete or entry.name in spec.people or entry.name in spec.keep:
-                content = Path(entry.path).read_text(encoding="utf-8", errors="surrogateescape")
+                content = _read(Path(entry.path))
                 files[entry.name] = KeyFile(content, status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
     directory = (info.st_uid, info.st_gid, stat.S_IMODE(info.st_mode))
     return ObservedKeys(directory, files, tuple(sorted(strangers)), _adoptable(spec, set(files)))
@@ -152,10 +163,11 @@ def plan(spec: KeysSpec, observed: ObservedKeys) -> KeysPlan:
     result = KeysPlan(make_directory=observed.directory != (0, 0, DIRECTORY_MODE))
     wanted: dict[str, list[str]] = {name: list(keys) for name, keys in spec.people.items()}
     for name, content in observed.homes.items():
-        wanted.setdefault(name, _key_lines(content))
+        # The file is the user's own and may be a link to anything; what is made of it can be read by everybody.
+        wanted.setdefault(name, [line for line in _key_lines(content) if is_key(line)])
     for name in sorted(spec.keep):
         have = wanted.get(name, _key_lines(observed.files[name].content) if name in observed.files else [])
-        if not have:
+        if not any(is_key(line) for line in have):
             raise RefusedError(
                 f"{name} would be left without a key in {spec.directory} and could not log in any more; nothing was"
                 f" changed. Give {name} a key in accounts_admins, or put one into ~{name}/.ssh/authorized_keys to adopt"
@@ -163,7 +175,9 @@ def plan(spec: KeysSpec, observed: ObservedKeys) -> KeysPlan:
     for name, lines in wanted.items():
         _plan_file(result, name, lines, observed.files.get(name))
     for name in sorted(observed.files.keys() - wanted.keys()):
-        if name not in spec.keep and spec.complete:
+        if name in spec.keep:
+            _plan_kept(result, name, observed.files[name])
+        elif spec.complete:
             old = _key_lines(observed.files[name].content)
             result.changes[name] = FileChange(name, None, [_sentence("remove", line) for line in old], old, [])
             result.changes[name].actions.append("remove the file: not in the registry")
@@ -203,6 +217,8 @@ def _one_line(name: str, key: str) -> str:
     line = key.strip()
     if "\n" in line or "\r" in line:
         raise LyceumError(f"people: {name}: one ssh_keys entry holds several lines; write one key per entry")
+    if "\0" in line or line.startswith("#"):
+        raise LyceumError(f"people: {name}: ssh_keys entry {line[:40]!r} is not a key")
     return line
 
 
@@ -211,15 +227,23 @@ def _adoptable(spec: KeysSpec, known: set[str]) -> dict[str, str]:
     found = {}
     for name in sorted(spec.adopt - known - set(spec.people)):
         try:
-            home = pwd.getpwnam(name).pw_dir
-            found[name] = Path(home, ".ssh", "authorized_keys").read_text(encoding="utf-8", errors="surrogateescape")
-        except (KeyError, FileNotFoundError):
+            path = Path(pwd.getpwnam(name).pw_dir, ".ssh", "authorized_keys")
+            found[name] = _read(path)
+        except (KeyError, FileNotFoundError, NotADirectoryError):
             continue
+        except OSError as exc:
+            raise LyceumError(f"cannot read {path}: {exc.strerror}") from exc
     return found
 
 
+def _read(path: Path) -> str:
+    """The content with every byte kept: Path.read_text() would translate line ends."""
+    return path.read_bytes().decode("utf-8", "surrogateescape")
+
+
 def _key_lines(content: str) -> list[str]:
-    return [line.strip() for line in content.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    # Not splitlines(): sshd knows one line end, and a comment may have any other character in it.
+    return [line.strip() for line in content.split("\n") if line.strip() and not line.lstrip().startswith("#")]
 
 
 def _plan_file(result: KeysPlan, name: str, lines: list[str], old: KeyFile | None) -> None:
@@ -237,13 +261,25 @@ def _plan_file(result: KeysPlan, name: str, lines: list[str], old: KeyFile | Non
     actions = [_sentence("remove", line) for line in before if line not in lines]
     actions += [_sentence("add", line) for line in lines if line not in before]
     if old is not None and (old.uid, old.gid, old.mode) != (0, 0, FILE_MODE):
-        actions.append(f"owner {old.uid}:{old.gid} mode {old.mode:04o} -> 0:0 {FILE_MODE:04o}")
+        actions.append(_owner_sentence(old))
     if old is not None and not actions and old.content != content:
         actions.append("rewrite the file: order or comments differ")
     if actions:
         result.changes[name] = FileChange(name, content, actions, before, lines)
     else:
         result.unchanged.append(name)
+
+
+def _plan_kept(result: KeysPlan, name: str, old: KeyFile) -> None:
+    """A file that is kept keeps its content; others must not be able to write to it (sshd would ignore it, too)."""
+    if (old.uid, old.gid, old.mode) == (0, 0, FILE_MODE):
+        return
+    lines = _key_lines(old.content)
+    result.changes[name] = FileChange(name, old.content, [_owner_sentence(old)], lines, lines)
+
+
+def _owner_sentence(old: KeyFile) -> str:
+    return f"owner {old.uid}:{old.gid} mode {old.mode:04o} -> 0:0 {FILE_MODE:04o}"
 
 
 def _sentence(verb: str, line: str) -> str:
