@@ -8,7 +8,8 @@ DOCUMENTATION = r"""
 module: posix_accounts_info
 short_description: List accounts with last login, lock state and the use of their homes
 description:
-  - One read for all accounts. Last logins are the newest of lastlog, wtmp, lastlog2 and the journal, whatever the host has.
+  - One read for all accounts. Last logins are the newest of lastlog, wtmp, lastlog2 and the journal, as far as the host
+    has them.
 options:
   names:
     description: Accounts to list whatever their uid.

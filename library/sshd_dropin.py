@@ -143,7 +143,7 @@ def run(params: dict[str, Any], *, check: bool) -> dict[str, Any]:
 def _confirm(spec: dropin.DropinSpec, *, check: bool) -> dict[str, Any]:
     waiting = dropin.pending(spec.path)
     if waiting and not check:
-        dropin.disarm_revert()
+        dropin.disarm_revert(spec.path)
     return {
         "changed": waiting,
         "actions": [f"keep {spec.path}"] if waiting else [],

@@ -8,6 +8,7 @@ old file unless somebody who came in over a *new* connection confirms.
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -22,9 +23,11 @@ from ..files import write_atomically
 
 SSHD = "/usr/sbin/sshd"
 MAIN_CONFIG = Path("/etc/ssh/sshd_config")
+PRIVILEGE_SEPARATION = Path("/run/sshd")
 STATE_DIRECTORY = Path("/run/lyceum-sshd")
 REVERT_UNIT = "lyceum-sshd-revert"
 MODE = 0o644
+INCLUDE = re.compile(r"(\s*include(?:\s+|\s*=\s*))(.*)\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class DropinSpec:
         if path.parent != MAIN_CONFIG.with_name("sshd_config.d") or path.suffix != ".conf":
             raise LyceumError(f"path {path} must be a .conf file in {MAIN_CONFIG.with_name('sshd_config.d')}")
         expect = tuple(
-            Expectation(entry["user"], {key.lower(): value for key, value in entry["options"].items()})
+            Expectation(entry["user"], {key.lower(): _as_sshd(value) for key, value in entry["options"].items()})
             for entry in params["expect"]
         )
         content = None if params["state"] == "absent" else params["content"]
@@ -62,9 +65,9 @@ class DropinSpec:
 
 
 def read(path: Path) -> str | None:
-    """The file's content, None when there is none. Raises LyceumError when it cannot be read."""
+    """The file's content with every byte kept, None when there is none. Raises LyceumError when it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8", "surrogateescape")
     except FileNotFoundError:
         return None
     except OSError as exc:
@@ -76,61 +79,107 @@ def validate(spec: DropinSpec) -> None:
 
     The copy differs from the real thing only in where Include looks, so what passes here is what will be loaded.
     """
+    main_config = read(MAIN_CONFIG)
+    if main_config is None:
+        raise RefusedError(f"{MAIN_CONFIG} does not exist; install the OpenSSH server first")
     with tempfile.TemporaryDirectory(prefix="lyceum-sshd-") as name:
         copy = Path(name)
         dropins = copy / "sshd_config.d"
         directory = spec.path.parent
-        if directory.is_dir():
-            shutil.copytree(directory, dropins)
-        else:
-            dropins.mkdir()
+        try:
+            if directory.is_dir():
+                shutil.copytree(directory, dropins)
+            else:
+                dropins.mkdir()
+        except OSError as exc:  # such as a link to a file that is gone; shutil.Error lists them all
+            raise LyceumError(f"cannot copy {directory}: {exc}") from exc
         candidate = dropins / spec.path.name
-        if spec.content is None:
-            candidate.unlink(missing_ok=True)
-        else:
-            candidate.write_text(spec.content, encoding="utf-8")
-        text = MAIN_CONFIG.read_text(encoding="utf-8")
-        if f"{directory}/" not in text:
+        candidate.unlink(missing_ok=True)
+        if spec.content is not None:
+            candidate.write_bytes(spec.content.encode("utf-8", "surrogateescape"))
+        text, found = _with_includes_of(main_config, directory, dropins)
+        if not found:
             raise RefusedError(
                 f"{MAIN_CONFIG} does not include {directory}/*.conf, so drop-ins have no effect;"
                 f" put 'Include {directory}/*.conf' at its top"
             )
         main = copy / "sshd_config"
-        main.write_text(text.replace(f"{directory}/", f"{dropins}/"), encoding="utf-8")
+        main.write_bytes(text.encode("utf-8", "surrogateescape"))
         _sshd(["-t", "-f", str(main)], f"sshd refuses the configuration with {spec.path.name}; nothing was changed")
         for expectation in spec.expect:
             _check_effective(str(main), expectation)
 
 
+def _with_includes_of(text: str, directory: Path, copy: Path) -> tuple[str, bool]:
+    """The configuration with every Include of a file in `directory` looking into `copy`, and whether there was one.
+
+    sshd takes relative names as relative to where sshd_config is, whatever the name of the file it was given.
+    """
+    found = False
+    lines = text.split("\n")
+    for number, line in enumerate(lines):
+        include = INCLUDE.match(line)
+        if not include:
+            continue
+        names = include[2].split()
+        for position, name in enumerate(names):
+            path = MAIN_CONFIG.parent / name.strip('"')
+            if path.parent == directory:
+                found = True
+                names[position] = str(copy / path.name)
+        lines[number] = include[1] + " ".join(names)
+    return "\n".join(lines), found
+
+
+def _as_sshd(value: Any) -> str:
+    """A YAML value as `sshd -T` prints it: yes and no are booleans in YAML."""
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
 def install(spec: DropinSpec, old: str | None) -> None:
     """Put the drop-in in place, arm the way back, reload sshd. Raises LyceumError; the old file is back then."""
+    waiting = pending(spec.path)
     try:
         if spec.confirm_seconds:
             arm_revert(spec, old)
+        elif waiting:
+            disarm_revert(spec.path)
         _put(spec.path, spec.content)
         _sshd(["-t"], f"sshd refuses the configuration once {spec.path.name} is in place; the old one is back")
         reload(spec.service)
     except LyceumError:
         _put(spec.path, old)
-        disarm_revert()
+        # An old file that was itself still waiting for its confirmation goes on waiting.
+        if not waiting:
+            disarm_revert(spec.path)
         raise
 
 
 def arm_revert(spec: DropinSpec, old: str | None) -> None:
-    """Start a timer on the host that puts the old drop-in back and reloads sshd. Raises CommandError."""
-    disarm_revert()
-    STATE_DIRECTORY.mkdir(mode=0o700, exist_ok=True)
-    if old is None:
-        undo = f"rm -f {shlex.quote(str(spec.path))}"
-    else:
-        kept = STATE_DIRECTORY / spec.path.name
-        write_atomically(kept, old.encode(), 0o600)
-        undo = f"cp {shlex.quote(str(kept))} {shlex.quote(str(spec.path))}"
-    script = f"{undo} && systemctl reload {shlex.quote(spec.service)}; rm -f {STATE_DIRECTORY}/pending"
+    """Start a timer on the host that puts the old drop-in back and reloads sshd. Raises LyceumError.
+
+    What is taken back to is the last state that was confirmed: a change on top of a waiting one keeps its way back.
+    """
+    kept, nothing = STATE_DIRECTORY / spec.path.name, STATE_DIRECTORY / f"{spec.path.name}.none"
+    waiting = pending(spec.path)
+    disarm_revert(spec.path)
+    try:
+        STATE_DIRECTORY.mkdir(mode=0o700, exist_ok=True)
+        if not waiting:
+            for state in (kept, nothing):
+                state.unlink(missing_ok=True)
+    except OSError as exc:
+        raise LyceumError(f"cannot use {STATE_DIRECTORY}: {exc.strerror}; nothing was changed") from exc
+    if not waiting:
+        write_atomically(nothing if old is None else kept, (old or "").encode("utf-8", "surrogateescape"), 0o600)
+    quoted = shlex.quote(str(spec.path))
+    undo = f"rm -f {quoted}" if nothing.exists() else f"cp {shlex.quote(str(kept))} {quoted}"
+    waits = _pending_file(spec.path)
+    script = f"{undo} && systemctl reload {shlex.quote(spec.service)}; rm -f {shlex.quote(str(waits))}"
     _run(
         [
             "systemd-run",
-            f"--unit={REVERT_UNIT}",
+            f"--unit={_unit(spec.path)}",
             f"--on-active={spec.confirm_seconds}s",
             "--timer-property=AccuracySec=1s",
             f"--description=Take back {spec.path.name} unless it is confirmed",
@@ -140,38 +189,56 @@ def arm_revert(spec: DropinSpec, old: str | None) -> None:
         ],
         "cannot arm the way back, so nothing was changed",
     )
-    write_atomically(STATE_DIRECTORY / "pending", f"{spec.path}\n".encode(), 0o600)
+    write_atomically(waits, f"{spec.path}\n".encode(), 0o600)
 
 
 def pending(path: Path) -> bool:
     """Whether an installed drop-in still waits for its confirmation."""
-    return read(STATE_DIRECTORY / "pending") == f"{path}\n"
+    return read(_pending_file(path)) == f"{path}\n"
 
 
-def disarm_revert() -> None:
-    """Stop the timer. Raises CommandError when systemd refuses; a timer that is not there is fine."""
-    (STATE_DIRECTORY / "pending").unlink(missing_ok=True)
-    for unit in (f"{REVERT_UNIT}.timer", f"{REVERT_UNIT}.service"):
-        loaded = subprocess.run(["systemctl", "is-active", "--quiet", unit], check=False).returncode == 0
-        if loaded:
+def disarm_revert(path: Path) -> None:
+    """Stop the timer of a drop-in. Raises CommandError when systemd refuses; a timer that is not there is fine."""
+    _pending_file(path).unlink(missing_ok=True)
+    for unit in (f"{_unit(path)}.timer", f"{_unit(path)}.service"):
+        if _is_active(unit):
             _run(["systemctl", "stop", unit], f"cannot stop {unit}")
     subprocess.run(
-        ["systemctl", "reset-failed", f"{REVERT_UNIT}.service"], stderr=subprocess.DEVNULL, check=False
+        ["systemctl", "reset-failed", f"{_unit(path)}.service"], stderr=subprocess.DEVNULL, check=False
     )  # only needed after a failed revert; otherwise there is nothing to reset
+
+
+def _pending_file(path: Path) -> Path:
+    return STATE_DIRECTORY / f"{path.name}.pending"
+
+
+def _unit(path: Path) -> str:
+    """One timer per drop-in: confirming one must not keep another."""
+    return f"{REVERT_UNIT}-{re.sub(r'[^A-Za-z0-9_.-]', '_', path.stem)}"
+
+
+def _is_active(unit: str) -> bool:
+    try:
+        return subprocess.run(["systemctl", "is-active", "--quiet", unit], check=False).returncode == 0
+    except FileNotFoundError as exc:
+        raise CommandError(f"cannot ask for {unit}: systemctl is not installed") from exc
 
 
 def reload(service: str) -> None:
     """Reload sshd where it runs; with socket activation every connection reads the new configuration by itself."""
-    if subprocess.run(["systemctl", "is-active", "--quiet", service], check=False).returncode == 0:
+    if _is_active(service):
         _run(["systemctl", "reload", service], f"cannot reload {service}")
 
 
 def _put(path: Path, content: str | None) -> None:
-    if content is None:
-        path.unlink(missing_ok=True)
-    else:
+    try:
+        if content is None:
+            path.unlink(missing_ok=True)
+            return
         path.parent.mkdir(mode=0o755, exist_ok=True)
-        write_atomically(path, content.encode(), MODE)
+    except OSError as exc:
+        raise LyceumError(f"cannot change {path}: {exc.strerror}") from exc
+    write_atomically(path, content.encode("utf-8", "surrogateescape"), MODE)
 
 
 def _check_effective(config: str, expectation: Expectation) -> None:
@@ -185,14 +252,14 @@ def _check_effective(config: str, expectation: Expectation) -> None:
         if effective.get(key) != wanted:
             raise RefusedError(
                 f"with this drop-in, {key} for {expectation.user} would be {effective.get(key, 'unset')!r}, not"
-                f" {wanted!r}; nothing was changed. The first value wins: an earlier file in sshd_config.d or the top of"
-                " sshd_config sets it"
+                f" {wanted!r}; nothing was changed. The first value wins: an earlier file in sshd_config.d or the top"
+                " of sshd_config sets it"
             )
 
 
 def _sshd(arguments: list[str], complaint: str) -> str:
     # sshd wants its absolute path, and its privilege separation directory even for a test.
-    Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    PRIVILEGE_SEPARATION.mkdir(mode=0o755, exist_ok=True)
     try:
         return _run([SSHD, *arguments], complaint)
     except CommandError as exc:
