@@ -113,7 +113,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.lyceum.errors import LyceumError
 from ansible.module_utils.lyceum.lab import hosts as core
-from ansible.module_utils.lyceum.lab.engine import Engine, find
+from ansible.module_utils.lyceum.lab.engine import Engine, find, instance_id, machine_lock
 
 
 def lab_of(params: dict[str, Any]) -> core.Lab:
@@ -183,7 +183,9 @@ def main() -> None:
     )
     step = present if module.params["state"] == "present" else absent
     try:
-        module.exit_json(**step(module.params, module.check_mode))
+        # An interrupted Ansible leaves its module running for a while; what it still makes must be seen by the next.
+        with machine_lock(f"hosts-{instance_id(Path(module.params['state_dir']))}"):
+            module.exit_json(**step(module.params, module.check_mode))
     except LyceumError as exc:
         module.fail_json(msg=str(exc), **exc.details)
 

@@ -191,6 +191,7 @@ def run_tests(arguments: argparse.Namespace) -> int:
         print("      interrupted: cleaning up", flush=True)
     runner.total = len(runner.results) + 1
     runner.run(clean_up)
+    runner.sweep()
     for result in runner.results:
         print(f"  {'ok    ' if not result.failed else 'FAILED'} {result.seconds:7.1f} s  {result.step.title}")
     print(total(runner.results))

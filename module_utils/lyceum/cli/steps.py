@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -20,6 +21,10 @@ from .project import ROOT, announce, environment, shown, state_dir
 
 TAIL_LINES = 25
 STOP_SECONDS = 30
+
+MARK = "LYCEUM_STEP"
+"""Environment variable by which everything that a runner's steps started is found again. Ansible's workers, and the
+connections ssh keeps open, leave the process group they were started in."""
 
 RECAP = re.compile(r"^\S+ +: ok=\d+ +changed=(\d+) +unreachable=\d+ +failed=\d+ ", re.MULTILINE)
 COUNT = re.compile(r"(\d+) (passed|failed|errors?)\b")
@@ -71,6 +76,7 @@ class Runner:
     keep: tuple[int, ...] = ()
     results: list[Result] = field(default_factory=list)
     out: IO[str] = field(default_factory=lambda: sys.stdout)
+    mark: str = field(default_factory=lambda: f"{os.environ.get(MARK, '')}/{os.getpid()}-{time.monotonic_ns()}")
 
     @property
     def changed(self) -> int:
@@ -122,7 +128,7 @@ class Runner:
             child = subprocess.Popen(
                 list(command.argv),
                 cwd=ROOT,
-                env=environment(**command.environment),
+                env=environment(**{**command.environment, MARK: self.mark}),
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=sink,
@@ -137,11 +143,29 @@ class Runner:
         try:
             return child.wait()
         except KeyboardInterrupt:
-            stop_group(child)
+            self._stop(child)
             raise
         finally:
             over.set()
             ticker.join()
+
+    def _stop(self, child: subprocess.Popen[bytes]) -> None:
+        """End a started program as Ctrl-C does, then everything that it leaves behind."""
+        os.killpg(child.pid, signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(STOP_SECONDS)
+        self.sweep()
+        child.wait()
+
+    def sweep(self) -> None:
+        """End every process that steps of this runner have started and left: politely, then by force."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for process in marked(self.mark):
+                with contextlib.suppress(ProcessLookupError, PermissionError):  # ended meanwhile; raised by sudo
+                    os.kill(process, number)
+            deadline = time.monotonic() + STOP_SECONDS
+            while marked(self.mark) and time.monotonic() < deadline:
+                time.sleep(0.05)
 
     def _tick(self, log: Path, began: float, over: threading.Event) -> None:
         """On a terminal, one line that says how long the step takes and what it does just now."""
@@ -161,19 +185,17 @@ class Runner:
               file=self.out, flush=True)  # fmt: skip
 
 
-def stop_group(child: subprocess.Popen[bytes]) -> None:
-    """End a started program with all it started: politely, and by force after STOP_SECONDS."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        if child.poll() is not None and number is not signal.SIGKILL:
-            continue
+def marked(mark: str) -> list[int]:
+    """Processes that were started with a mark and are not at their end."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/environ"):
         try:
-            os.killpg(child.pid, number)
-        except ProcessLookupError:
-            break
-        try:
-            child.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
+            environ = entry.read_bytes()  # empty for a process that has ended and waits for its parent
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
+        if f"{MARK}={mark}".encode() in environ:
+            found.append(int(entry.parent.name))
+    return found
 
 
 def after_recap(text: str) -> str:

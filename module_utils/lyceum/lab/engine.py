@@ -192,7 +192,8 @@ def start(choice: str, log: Path) -> Engine:
                 stdout=out,
                 stderr=out,
                 cwd="/",
-                env={**os.environ, "PATH": PATH},
+                # Nor does it carry the mark by which a command ends what it started: other labs use it too.
+                env={"PATH": PATH},
                 start_new_session=True,
             )
     deadline = time.monotonic() + START_SECONDS

@@ -120,6 +120,15 @@ def test_an_interrupt_leaves_no_process_behind(
     assert not left.exists() or left.read_text().rsplit(")", 1)[1].split()[0] == "Z"
 
 
+def test_what_left_its_group_is_swept_up(runner: steps.Runner, tmp_path: Path) -> None:
+    code = "import subprocess as s; s.Popen(['sleep', '60'], start_new_session=True, stdout=-3, stderr=-3)"
+    runner.run(steps.Step("Detach", (python(code),)))
+    assert len(steps.marked(runner.mark)) == 1
+    assert steps.marked(steps.Runner("other", 1).mark) == []
+    runner.sweep()
+    assert steps.marked(runner.mark) == []
+
+
 @pytest.mark.parametrize(
     ("text", "ok", "expected"),
     [
