@@ -13,6 +13,7 @@ import pytest
 from ansible.module_utils.lyceum.accounts import apply
 from ansible.module_utils.lyceum.accounts.model import Desired
 
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="changing owners needs root")
 TODAY = datetime.date(2026, 11, 21)
 
 DEFAULTS: dict[str, Any] = {
@@ -53,8 +54,10 @@ class Host:
         }.items():
             (etc / name).write_text(content)
 
-    def desired(self, people: list[dict[str, Any]], groups: list[dict[str, Any]] | None = None, **policy: Any) -> Desired:
-        """The parameters as the module would pass them on. Homes belong to whoever runs the tests unless root does."""
+    def desired(
+        self, people: list[dict[str, Any]], groups: list[dict[str, Any]] | None = None, **policy: Any
+    ) -> Desired:
+        """The parameters as the module would pass them on."""
         return Desired.from_params({**DEFAULTS, **policy, "people": people, "groups": groups or []})
 
     def run(
@@ -72,6 +75,11 @@ class Host:
         return apply.run(
             self.desired(people, groups, **policy), check=check, root=self.root, today=TODAY, end_sessions=end
         )
+
+    def append(self, name: str, *lines: str) -> None:
+        """Lines that somebody else wrote into an account file."""
+        path = self.root / "etc" / name
+        path.write_text(path.read_text() + "".join(f"{line}\n" for line in lines))
 
     def lines(self, name: str) -> list[str]:
         return (self.root / "etc" / name).read_text().splitlines()
