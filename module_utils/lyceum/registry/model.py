@@ -7,6 +7,7 @@ Built from the raw dict of a *validated* registry (see `validate`); nothing here
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -33,6 +34,7 @@ VARIABLES: Mapping[str, str] = MappingProxyType(
 )
 
 DEFAULT_SHELL = "/bin/bash"
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True)
@@ -263,7 +265,7 @@ def parse_date(value: Any) -> date | None:
         raise ValueError(f"a date without a time is wanted, not {value}")
     if isinstance(value, date):
         return value
-    if len(value) != 10:  # date.fromisoformat of newer Pythons also takes 20260901 and 2026-W36-2
+    if not _DATE.fullmatch(value):  # date.fromisoformat of newer Pythons also takes 20260901 and 2026-W36-2
         raise ValueError(f"not a date as YYYY-MM-DD: {value!r}")
     return date.fromisoformat(value)
 

@@ -55,7 +55,7 @@ ALLOWED_OPTIONS = frozenset(
 )
 
 # One option: a name, and perhaps a quoted value in which \" stands for a quote.
-_OPTION = re.compile(r'([A-Za-z0-9-]+)(?:="((?:[^"\\]|\\.)*)")?')
+_OPTION = re.compile(r'([A-Za-z][A-Za-z0-9-]{1,30})(?:="((?:[^"\\]|\\.)*)")?(?=[ ,])')
 
 
 class SshKeyError(LyceumError):
@@ -90,7 +90,7 @@ def is_private(text: str) -> bool:
 
 def is_public(line: str) -> bool:
     """Whether the line begins like a public key, so that it may be shown in a message."""
-    return not is_private(line) and _looks_like_type(line.strip().partition(" ")[0])
+    return not is_private(line) and _is_key(line.strip())
 
 
 def parse_many(text: str) -> list[PublicKey]:
@@ -136,35 +136,32 @@ def parse(line: str) -> PublicKey:
 def _split_options(text: str) -> tuple[tuple[str, ...], str]:
     """(options, the rest beginning with the key type)."""
     text = text.replace("\t", " ")
-    first = text.split(" ", 1)[0]
-    if _looks_like_type(first):
-        return (), text
     options: list[str] = []
     position = 0
-    while True:
+    while not _is_key(text[position:]):
         match = _OPTION.match(text, position)
-        if match is None:
+        rest = text[match.end() + 1 :].lstrip() if match else ""
+        # One unknown word in front of anything but a key is a wrong key type rather than an option.
+        if match is None or (not options and match[2] is None and text[match.end()] == " " and not _is_key(rest)):
             break
         if match[1].lower() not in ALLOWED_OPTIONS:
-            if not options and text[match.end() : match.end() + 1] in ("", " ") and match[2] is None:
-                break  # a single unknown word in front is a wrong key type rather than an option
             raise SshKeyError(
                 f"the option {match[1]!r} is not allowed in the registry",
                 f"Remove it; allowed are {', '.join(sorted(ALLOWED_OPTIONS))}.",
             )
         options.append(match[0])
-        position = match.end()
-        if text[position : position + 1] == ",":
-            position += 1
-            continue
-        if text[position : position + 1] == " ":
-            return tuple(options), text[position:].strip()
-        break
+        if text[match.end()] == " ":
+            return tuple(options), rest
+        position = match.end() + 1
     if options:
         raise SshKeyError(
             "the options in front of the key cannot be read", 'Write them as in from="192.0.2.0/24",no-pty.'
         )
     return (), text
+
+
+def _is_key(text: str) -> bool:
+    return _looks_like_type(text.partition(" ")[0])
 
 
 def _looks_like_type(word: str) -> bool:
