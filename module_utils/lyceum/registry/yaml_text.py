@@ -16,6 +16,7 @@ from ..errors import LyceumError
 from .positions import DataPath
 
 _MAP = "tag:yaml.org,2002:map"
+_NULL = "tag:yaml.org,2002:null"
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 # Anchors may repeat parts of a registry; a file that becomes larger than this is a mistake or an attack.
 _MAX_VALUES = 5_000_000
@@ -59,7 +60,7 @@ def read_mapping(text: str) -> tuple[dict[Any, Any], list[Twice]]:
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
-        if node is None:
+        if node is None or node.tag == _NULL:  # nothing, or nothing below `---`
             return {}, []
         if not isinstance(node, yaml.MappingNode) or node.tag != _MAP:
             raise YamlTextError(
