@@ -111,6 +111,7 @@ def target(plan: dict[str, Any]) -> Iterator[Target]:
     target = Target(plan)
     try:
         target.admins = [target.connect(), *plan["admins"]]
+        target.lock()
     except (UnreachableError, subprocess.TimeoutExpired) as exc:
         target.close()
         pytest.skip(f"the admin's connection fails: {exc}")

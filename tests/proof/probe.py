@@ -272,17 +272,15 @@ def plant(person, key):
     folder = Path(entry.pw_dir) / ".ssh"
 
     def write():
-        made = not folder.is_dir()
-        if made:
+        if not folder.is_dir():
             folder.mkdir(mode=0o700)
+            (folder / MARK).touch()
         for name in ("authorized_keys", "authorized_keys2"):
             path = folder / name
             if os.path.lexists(path):
                 path.rename(folder / (name + SAVED))
             path.write_text(f"{key} {MARK}\n", encoding="ascii")
             path.chmod(0o600)
-        if made:
-            (folder / MARK).touch()
 
     as_person(entry, write)
     return {"planted": str(folder)}

@@ -20,6 +20,8 @@ import testinfra
 
 PROBE = Path(__file__).with_name("probe.py")
 TIMEOUT = 30
+LOCK = "/run/lyceum-proof.lock"
+LOCK_SECONDS = 120
 
 # What the attacker's ssh takes over from the way the admin reaches the host; all else (keys above all) stays away.
 ROUTE = ("hostname", "port", "hostkeyalias", "userknownhostsfile", "globalknownhostsfile", "stricthostkeychecking",
@@ -78,6 +80,7 @@ class Target:
         self.socket = f"{self.folder.name}/control"
         self._sources = itertools.count(random.randrange(2, 1 << 22))
         self._pool = ThreadPoolExecutor(max_workers=4)
+        self._holder: subprocess.Popen[str] | None = None
         self._started: dict[str, Future[Any]] = {}
 
     # --- the admin's connection ---
@@ -105,6 +108,21 @@ class Target:
         if done.returncode:
             raise UnreachableError(last_words(done.stderr))
         return done.stdout.strip()
+
+    def lock(self) -> None:
+        """Wait until no other proof is at work on the host; two would undo each other's attacks. Ends with `close`.
+
+        The lock lives as long as a process on the host, which ends with the connection, also when this one is killed.
+        """
+        words = ["sudo", "-n"] if self.plan["connection"]["become"] else []
+        words += ["flock", "--timeout", str(LOCK_SECONDS), LOCK, "sh", "-c", "echo locked; exec cat"]
+        self._holder = subprocess.Popen(
+            [*self.shared, shlex.join(words)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        assert self._holder.stdout is not None
+        if self._holder.stdout.readline() != "locked\n":
+            raise UnreachableError(f"another proof is at work on the host, or {LOCK} cannot be locked")
 
     @cached_property
     def shared(self) -> list[str]:
@@ -147,6 +165,8 @@ class Target:
 
     def close(self) -> None:
         self._pool.shutdown(wait=True)
+        if self._holder is not None:
+            self._holder.communicate()
         subprocess.run([*self.shared[:-1], "-Oexit", self.address], capture_output=True, check=False)
         self.folder.cleanup()
 

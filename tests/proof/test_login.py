@@ -75,9 +75,13 @@ def test_own_authorized_keys(target: Target, proof: Proof, foreign_key: Path) ->
     [name] = names
     target.probe("plant", person=name, key=foreign_key.with_suffix(".pub").read_text().strip())
     try:
-        judge(proof, name, target.attack(name, str(foreign_key)))
+        login = target.attack(name, str(foreign_key))
     finally:
-        target.probe("uproot", person=name)
+        restored = target.probe("uproot", person=name)["restored"]
+    if len(restored) == 2:
+        judge(proof, name, login)
+    else:
+        proof.not_tested(f"{name}: somebody else took the planted key away during the attack")
 
 
 @pytest.mark.control("login", "a person forges the managed key files")
