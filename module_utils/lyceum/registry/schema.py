@@ -145,10 +145,12 @@ def _wrong_type(value: Any, wanted: Any, remedy: str) -> tuple[str, str]:
 
 
 def _kind(value: Any) -> str:
+    if isinstance(value, float):
+        return "a number with a decimal point" if math.isfinite(value) else "infinity or no number"
     for kind, words in _TYPE_WORDS.items():
         if _Strict.TYPE_CHECKER.is_type(value, kind):
             return words
-    return "a number without an end" if isinstance(value, float) else "something YAML made of a tag"
+    return "something YAML made of a tag"
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Warnings about limits that the hardware cannot hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.module_utils.lyceum.registry import capacity
+from ansible.module_utils.lyceum.registry.findings import Findings
+from ansible.module_utils.lyceum.registry.model import Registry
+from ansible.module_utils.lyceum.registry.problem import WARNING
+
+from .samples import TODAY, registry
+
+
+def check(**sections: Any) -> list[str]:
+    raw = registry(**sections)
+    findings = Findings(raw, None)
+    capacity.check(Registry.from_raw(raw, today=TODAY), findings)
+    assert all(problem.severity == WARNING for problem in findings.sorted())
+    return [f"{problem.path} {problem.value} {problem.message}" for problem in findings.sorted()]
+
+
+def test_no_hardware_no_warning() -> None:
+    assert check() == []
+
+
+def test_everything_fits() -> None:
+    assert check(hardware={"cpu_cores": 64, "memory_gib": 256, "gpu_slices": 8, "storage_gib": 1000}) == []
+
+
+def test_caps_above_the_hardware_in_every_layer() -> None:
+    assert check(hardware={"gpu_slices": 1, "memory_gib": 4, "cpu_cores": 4}) == [
+        "lyceum_projects[retina].limits.gpu_slices 2 can never bind: lyceum_hardware.gpu_slices is 1",
+        "lyceum_limits.defaults.memory_gib 8 can never bind: lyceum_hardware.memory_gib is 4",
+        "lyceum_limits.exceptions[0].limits.gpu_slices 4 can never bind: lyceum_hardware.gpu_slices is 1",
+    ]
+
+
+def test_own_limits_of_a_person_and_of_an_affiliation() -> None:
+    people = [{"name": "x", "uid": 2001, "affiliation": "student", "limits": {"cpu_cores": 9}}]
+    limits = {"affiliations": {"student": {"memory_gib": 99, "cpu_cores": None}}}
+    hardware = {"cpu_cores": 8, "memory_gib": 64}
+    assert check(people=people, projects=None, limits=limits, hardware=hardware) == [
+        "lyceum_people[x].limits.cpu_cores 9 can never bind: lyceum_hardware.cpu_cores is 8",
+        "lyceum_limits.affiliations.student.memory_gib 99 can never bind: lyceum_hardware.memory_gib is 64",
+    ]
+
+
+def test_promised_space_counts_present_people_and_live_projects() -> None:
+    """amartin 200, bchen and dlopez nothing, retina 500; the suspended, the removed and the ended project do not count."""
+    assert check(hardware={"storage_gib": 700}) == []
+    assert check(hardware={"storage_gib": 699}) == [
+        (
+            "lyceum_hardware.storage_gib 699 is less than the 700 GiB promised by home_gib, scratch_gib, storage_gib "
+            "to 3 people and 1 projects"
+        )
+    ]
+
+
+def test_unlimited_promises_nothing() -> None:
+    limits = {"defaults": {"home_gib": None, "scratch_gib": 1}}
+    people = [{"name": "x", "uid": 2001, "affiliation": "student"}]
+    assert check(people=people, projects=None, limits=limits, hardware={"storage_gib": 1}) == []
