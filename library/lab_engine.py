@@ -22,7 +22,9 @@ options:
     choices: [present, absent]
     default: present
   engine:
-    description: Which engine to use. V(auto) takes the first that answers, Docker before Podman.
+    description:
+      - Which engine to use. V(auto) takes the first that answers, Docker before Podman, and from then on the one that
+        this lab was made on.
     type: str
     choices: [auto, docker, podman]
     default: auto
@@ -76,6 +78,7 @@ def present(choice: str, state_dir: Path, check: bool) -> dict[str, Any]:
     """Make sure that an engine answers and has the lab's network."""
     instance = engines.instance_id(state_dir)
     network = engines.network_name(instance)
+    choice = engines.remembered(choice, state_dir)
     actions = []
     # One lab at a time: another may be about to stop the engine that this one has just found.
     with engines.machine_lock("engine"):
@@ -96,6 +99,8 @@ def present(choice: str, state_dir: Path, check: bool) -> dict[str, Any]:
             actions.append(Action("network", "", f"create the network {network}"))
             if found is not None and not check:
                 engines.create_network(found, instance)
+        if found is not None and not check:
+            engines.remember(found.kind, state_dir)
     return result(
         actions,
         f"engine: {before.kind if before else 'none'}\nnetwork: {network if had_network else 'none'}\n",
@@ -108,13 +113,14 @@ def absent(choice: str, state_dir: Path, check: bool) -> dict[str, Any]:
     """Remove the lab's network and stop an engine that was started for labs only."""
     instance = engines.instance_id(state_dir)
     network = engines.network_name(instance)
+    choice = engines.remembered(choice, state_dir)
     actions = []
     had_network = False
     with engines.machine_lock("engine"):
         found = engines.find(choice)
         if found is not None:
             had_network = engines.has_network(found, instance)
-            stop = engines.may_stop(found, instance)
+            stop = engines.may_stop(instance)
             if had_network:
                 actions.append(Action("network", "", f"remove the network {network}"))
                 if not check:

@@ -17,13 +17,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import CommandError, LyceumError
+from ..errors import CommandError, ConflictError, LyceumError
 
 LABEL = "lyceum.lab"
 """Label of every object a lab creates; its value is the lab's instance id."""
 
 PIDFILE = Path("/run/lyceum-lab/dockerd.pid")
 """Written by a dockerd that a lab started itself; one found elsewhere is never ours to stop."""
+
+SOCKET = "unix:///var/run/docker.sock"
+"""Where such a dockerd listens."""
 
 SYSTEMD = Path("/run/systemd/system")
 """Exists where systemd is process 1."""
@@ -142,6 +145,26 @@ def _candidates(choice: str) -> Iterator[Engine]:
             yield from (raised, plain)
 
 
+def remembered(choice: str, state_dir: Path) -> str:
+    """The engine a lab was made on, where the choice is left open: its hosts are nowhere else.
+
+    Raises ConflictError if another one is asked for.
+    """
+    try:
+        made_on = (state_dir / "engine").read_text().strip()
+    except FileNotFoundError:
+        return choice
+    if choice not in ("auto", made_on):
+        raise ConflictError(f"The hosts of this lab are on {made_on}, not on {choice}: remove the lab first.")
+    return made_on
+
+
+def remember(kind: str, state_dir: Path) -> None:
+    """Note the engine that a lab is made on."""
+    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (state_dir / "engine").write_text(f"{kind}\n")
+
+
 def missing_packages(choice: str, engine: Engine | None) -> list[str]:
     """Debian packages that the lab lacks on this machine."""
     packages = []
@@ -187,7 +210,7 @@ def start(choice: str, log: Path) -> Engine:
         with log.open("ab") as out:
             # A session of its own: the daemon outlives this process and does not see the terminal's Ctrl-C.
             child = subprocess.Popen(
-                [*prefix, "dockerd", f"--pidfile={PIDFILE}"],
+                [*prefix, "dockerd", f"--pidfile={PIDFILE}", f"--host={SOCKET}"],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
@@ -219,13 +242,15 @@ def own_daemon() -> int | None:
     return pid if f"--pidfile={PIDFILE}".encode() in command.split(b"\0") else None
 
 
-def may_stop(engine: Engine, instance: str) -> bool:
+def may_stop(instance: str) -> bool:
     """Whether the daemon is one that a lab started and nothing but this lab uses it any more."""
     if own_daemon() is None:
         return False
-    others = set(engine.lines("ps", "--quiet", "--no-trunc"))
-    others -= set(engine.lines("ps", "--quiet", "--no-trunc", "--filter", f"label={LABEL}={instance}"))
-    networks = engine.lines("network", "ls", "--filter", f"label={LABEL}", "--format", "{{.Name}}")
+    # Asked itself, whichever engine this lab is on: another engine knows nothing of its containers.
+    own = Engine("docker", (*root_prefix("stop the Docker daemon"), "docker", "--host", SOCKET))
+    others = set(own.lines("ps", "--quiet", "--no-trunc"))
+    others -= set(own.lines("ps", "--quiet", "--no-trunc", "--filter", f"label={LABEL}={instance}"))
+    networks = own.lines("network", "ls", "--filter", f"label={LABEL}", "--format", "{{.Name}}")
     return not others and set(networks) <= {network_name(instance)}
 
 

@@ -48,6 +48,16 @@ def test_an_engine_is_installed_and_started(docker: Any, tmp_path: Path, monkeyp
     assert done == [["docker.io", "mmdebstrap"], "dockerd.log"]
 
 
+def test_a_lab_does_not_move_when_its_engine_is_down(docker: Any, tmp_path: Path) -> None:
+    lab_engine.present("auto", tmp_path, check=False)
+    docker.program("podman", "exit 0")
+    docker.program("dockerd", "exit 0")
+    docker.write(fail=["ps"])
+    checked = lab_engine.present("auto", tmp_path, check=True)
+    assert checked["engine"] == {}
+    assert checked["actions"][0] == "start docker"
+
+
 def test_absent_leaves_an_engine_that_was_there(docker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "stop", lambda: pytest.fail("stopped an engine that no lab had started"))
     lab_engine.present("auto", tmp_path, check=False)

@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import lab_engine
 import pytest
-from ansible.module_utils.lyceum.errors import CommandError, LyceumError
+from ansible.module_utils.lyceum.errors import CommandError, ConflictError, LyceumError
 from ansible.module_utils.lyceum.lab import engine
 
 DOCKER = engine.Engine("docker", ("docker",))
@@ -152,15 +153,31 @@ def test_a_daemon_is_ours_only_with_our_pidfile(docker: Any, daemon: Any) -> Non
 
 def test_only_the_last_lab_may_stop_the_daemon(docker: Any, daemon: Any) -> None:
     engine.create_network(DOCKER, "mine")
-    assert engine.may_stop(DOCKER, "mine")
+    assert engine.may_stop("mine")
     engine.create_network(DOCKER, "theirs")
-    assert not engine.may_stop(DOCKER, "mine")
+    assert not engine.may_stop("mine")
     engine.remove_network(DOCKER, "theirs")
     docker.write(containers={"web": {"id": "1", "labels": {}, "running": True}})
-    assert not engine.may_stop(DOCKER, "mine")
+    assert not engine.may_stop("mine")
     docker.write(containers={})
     engine.PIDFILE.unlink()
-    assert not engine.may_stop(DOCKER, "mine")
+    assert not engine.may_stop("mine")
+
+
+def test_what_another_engine_says_never_stops_the_daemon(docker: Any, daemon: Any, tmp_path: Path) -> None:
+    """A lab on podman ended while others were on the dockerd that a lab had started: podman knew of none of them."""
+    docker.program("podman", "exit 0")
+    docker.write(containers={"web": {"id": "1", "labels": {}, "running": True}})
+    lab_engine.absent("podman", tmp_path, check=False)
+    assert daemon.poll() is None
+
+
+def test_a_lab_stays_on_the_engine_it_was_made_on(tmp_path: Path) -> None:
+    assert engine.remembered("auto", tmp_path / "lab") == "auto"
+    engine.remember("docker", tmp_path / "lab")
+    assert engine.remembered("auto", tmp_path / "lab") == "docker"
+    with pytest.raises(ConflictError, match="are on docker, not on podman: remove the lab first"):
+        engine.remembered("podman", tmp_path / "lab")
 
 
 def test_stop_ends_our_daemon(docker: Any, daemon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
