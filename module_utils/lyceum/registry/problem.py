@@ -32,7 +32,9 @@ class Problem:
         if self.path:
             where.append(f"{self.path} = {self.value}:" if self.value else f"{self.path}:")
         end = "" if self.message.endswith((".", "?")) else "."
-        return " ".join([*where, f"{self.message}{end}", self.remedy]).rstrip()
+        line = " ".join([*where, f"{self.message}{end}", self.remedy]).rstrip()
+        # Names of keys and files come from outside: no line break and no control sequence may reach a terminal or log.
+        return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 def shorten(value: object) -> str:

@@ -48,7 +48,7 @@ def test_own_limits_of_a_person_and_of_an_affiliation() -> None:
 
 
 def test_promised_space_counts_present_people_and_live_projects() -> None:
-    """amartin 200, bchen and dlopez nothing, retina 500; the suspended, the removed and the ended project do not count."""
+    """amartin 200 and retina 500; who is suspended or removed, and what has ended, does not count."""
     assert check(hardware={"storage_gib": 700}) == []
     assert check(hardware={"storage_gib": 699}) == [
         (

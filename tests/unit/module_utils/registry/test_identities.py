@@ -50,8 +50,10 @@ def test_one_key_for_two_people() -> None:
     mark = samples.FINGERPRINTS[samples.ED25519_1]
     other = f'from="192.0.2.1" {samples.ED25519_1.rsplit(" ", 1)[0]} another-comment'
     assert key_owner({"ssh_keys": [samples.ED25519_1]}, {"ssh_keys": [other]}) == [
-        f"lyceum_people[b].ssh_keys[0]: the key {mark} is also a key of a. "
-        + "A key tells who logs in: let one of the two make a key of their own."
+        (
+            f"lyceum_people[b].ssh_keys[0]: the key {mark} is also a key of a. "
+            "A key tells who logs in: let one of the two make a key of their own."
+        )
     ]
 
 

@@ -23,6 +23,7 @@ from ansible.module_utils.lyceum.registry.problem import ERROR, WARNING, Problem
             Problem(ERROR, "", "lyceum_x", "", "is wrong. Did you mean 'y'?", ""),
             "lyceum_x: is wrong. Did you mean 'y'?",
         ),
+        (Problem(ERROR, "", "a\n\x1b[2Jb\u2028", "", "is wrong", ""), r"a\n\x1b[2Jb\u2028: is wrong."),
     ],
 )
 def test_one_line(problem: Problem, line: str) -> None:
