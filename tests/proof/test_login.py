@@ -21,6 +21,15 @@ def enterable(target: Target) -> list[str]:
     return [name for name, person in target.people.items() if active(person) and accounts[name]]
 
 
+def with_identity(target: Target, proof: Proof, names: list[str]) -> list[str]:
+    """Those whose private key is at hand; the others are stated as not tested."""
+    unknown = [name for name in names if name not in target.identities]
+    if unknown:
+        some = ", ".join(unknown[:SAMPLE]) + (" ..." if len(unknown) > SAMPLE else "")
+        proof.not_tested(f"no private key at hand for {len(unknown)} people: {some}")
+    return [name for name in names if name in target.identities]
+
+
 def judge(proof: Proof, who: str, login: Login) -> None:
     """State what an attack by login showed: only sshd's own refusal is a refusal."""
     if login.entered:
@@ -47,10 +56,7 @@ def test_own_key(target: Target, proof: Proof) -> None:
     names = [name for name, person in target.people.items() if active(person) and person["create"]]
     if not names:
         pytest.skip("the registry lets nobody in here")
-    known = [name for name in names if name in target.identities]
-    for name in names:
-        if name not in known:
-            proof.not_tested(f"{name}: no private key at hand")
+    known = with_identity(target, proof, names)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for name, login in zip(known, pool.map(lambda n: target.login(n, target.identities[n]), known)):
             if login.output == name:

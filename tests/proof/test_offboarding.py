@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from plugin import Proof
 from target import ProbeError, Target
-from test_login import AT_ONCE, judge
+from test_login import AT_ONCE, judge, with_identity
 
 
 def people_in(target: Target, state: str) -> list[str]:
@@ -42,10 +42,7 @@ def control_of(target: Target) -> str:
 @pytest.mark.control("offboarding", "{state}: login with the own key")
 def test_key(target: Target, proof: Proof, state: str) -> None:
     names = people_in(target, state)
-    known = [name for name in names if name in target.identities]
-    for name in names:
-        if name not in known:
-            proof.not_tested(f"{name}: no private key at hand")
+    known = with_identity(target, proof, names)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for name, login in zip(known, pool.map(lambda n: target.attack(n, target.identities[n]), known)):
             judge(proof, name, login)
