@@ -64,7 +64,7 @@ accounts:
   sample:
     - {name: amartin, uid: 2001, gid: 2001, gecos: A. Martin, home: /home/amartin, shell: /bin/bash, groups: [vision],
        locked: false, expires: "2029-08-31", last_login: "2026-11-21T08:00:00Z", home_bytes: 20480,
-       home_changed: "2026-11-20T17:00:00Z"}
+       home_changed: "2026-11-20T17:00:00Z", home_error: null}
 sources:
   description: Where last logins were read from.
   returned: always

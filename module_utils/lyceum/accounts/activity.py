@@ -37,7 +37,8 @@ def survey_accounts(
     """Accounts listed in `names` or with a uid in `uid_ranges`, sorted by name, and the sources of last logins.
 
     Each: name, uid, gid, gecos, home, shell, groups, locked, expires (last day or None), last_login (UTC time or None),
-    home_bytes and home_changed (newest modification inside) or None without `usage` or without a home.
+    home_bytes and home_changed (newest modification inside) or None without `usage` or without a home, home_error (why
+    a home could not be measured, or None).
     Raises LyceumError when the account files cannot be read.
     """
     database = Database.load(root)
@@ -53,7 +54,7 @@ def survey_accounts(
         if name not in wanted and not any(first <= uid <= last for first, last in uid_ranges):
             continue
         shadow = database.shadow.entries.get(name)
-        size, changed = _usage(root, home_of(entry)) if usage else (None, None)
+        size, changed, error = _usage(root, home_of(entry)) if usage else (None, None, None)
         accounts.append(
             {
                 "name": name,
@@ -68,6 +69,7 @@ def survey_accounts(
                 "last_login": _time(max(logins.get(name, 0), logins.get(uid, 0))),
                 "home_bytes": size,
                 "home_changed": _time(changed or 0),
+                "home_error": error,
             }
         )
     return accounts, sources
@@ -143,17 +145,21 @@ def _journal() -> Iterator[tuple[str, int]]:
         yield entry["USER_ID"], int(entry["__REALTIME_TIMESTAMP"]) // 1_000_000
 
 
-def _usage(root: Path, home: str) -> tuple[int | None, int | None]:
-    """Bytes on disk and the newest modification time in a home; (None, None) without one, or with / as in a service."""
+def _usage(root: Path, home: str) -> tuple[int | None, int | None, str | None]:
+    """Bytes on disk, the newest modification time and what could not be read in a home; nothing at all without one."""
     size = newest = None
+    # Services live in / or nowhere.
     if not home.startswith("/") or home == "/":
-        return None, None
-    for _path, info in walk(root / home.lstrip("/")):
-        size = (size or 0) + info.st_blocks * 512
-        # Directories change when programs tidy up; files tell of a person.
-        if stat.S_ISREG(info.st_mode):
-            newest = max(newest or 0, int(info.st_mtime))
-    return size, newest
+        return None, None, None
+    try:
+        for _path, info in walk(root / home.lstrip("/")):
+            size = (size or 0) + info.st_blocks * 512
+            # Directories change when programs tidy up; files tell of a person.
+            if stat.S_ISREG(info.st_mode):
+                newest = max(newest or 0, int(info.st_mtime))
+    except LyceumError as exc:
+        return None, None, str(exc)
+    return size, newest, None
 
 
 def _time(seconds: int) -> str | None:

@@ -72,22 +72,25 @@ def hand_over(root: Path, trees: list[str], old: tuple[int, int], new: tuple[int
 def rewrite_acl(value: bytes, uids: tuple[int, int], gids: tuple[int, int]) -> tuple[bytes, int]:
     """Replace ids in a posix_acl xattr. uids, gids: (old, new). Returns the new value and how many entries changed.
 
+    An entry that is there for the new id already, from whoever had it before, gives way.
     Raises LyceumError for a version other than 2 (the kernel has had no other).
     """
     (version,) = ACL_HEADER.unpack_from(value)
     if version != ACL_VERSION:
         raise LyceumError(f"ACL attribute of unknown version {version}")
-    entries = []
-    hits = 0
+    kept: dict[tuple[int, int], int] = {}
+    moved: dict[tuple[int, int], int] = {}
     for tag, permissions, number in ACL_ENTRY.iter_unpack(value[ACL_HEADER.size :]):
         old, new = uids if tag == ACL_USER else gids if tag == ACL_GROUP else (None, number)
         if number == old:
-            hits += 1
-            number = new
-        entries.append((tag, permissions, number))
+            moved[tag, new] = permissions
+        else:
+            kept[tag, number] = permissions
     # The kernel wants named entries in ascending order of id within their tag.
-    entries.sort(key=lambda entry: (entry[0], entry[2]))
-    return ACL_HEADER.pack(version) + b"".join(ACL_ENTRY.pack(*entry) for entry in entries), hits
+    entries = [
+        ACL_ENTRY.pack(tag, permissions, number) for (tag, number), permissions in sorted({**kept, **moved}.items())
+    ]
+    return ACL_HEADER.pack(version) + b"".join(entries), len(moved)
 
 
 def _hand_over_one(path: str, info: os.stat_result, old: tuple[int, int], new: tuple[int, int]) -> None:
@@ -139,7 +142,7 @@ def _acl_changes(path: str, old_uid: int, new_uid: int, old_gid: int, new_gid: i
 def _outermost(trees: list[str]) -> list[str]:
     kept: list[str] = []
     for tree in sorted({os.path.normpath(tree) for tree in trees}):
-        if not any(tree == other or tree.startswith(f"{other}/") for other in kept):
+        if not any(tree == other or tree.startswith(f"{other.rstrip('/')}/") for other in kept):
             kept.append(tree)
     return kept
 
