@@ -99,24 +99,25 @@ def last_logins(root: Path) -> tuple[dict[str | int, int], list[str]]:
 
 def _lastlog(path: Path) -> Iterator[tuple[int, int]]:
     """The file is sparse and as long as the highest uid: only the parts with data are read."""
-    with path.open("rb") as handle:
-        end = handle.seek(0, os.SEEK_END)
+    # A descriptor, no file object: one that buffers does not notice that lseek(2) moves it.
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
         position = 0
-        while position < end:
+        while True:
             try:
-                position = os.lseek(handle.fileno(), position, os.SEEK_DATA)
+                position = os.lseek(descriptor, position, os.SEEK_DATA)
             except OSError:
                 return  # ENXIO: only holes are left
-            uid = position // LASTLOG.size
-            handle.seek(uid * LASTLOG.size)
-            hole = os.lseek(handle.fileno(), position, os.SEEK_HOLE)
-            handle.seek(uid * LASTLOG.size)
-            data = handle.read(-(-(hole - uid * LASTLOG.size) // LASTLOG.size) * LASTLOG.size)
+            hole = os.lseek(descriptor, position, os.SEEK_HOLE)
+            first, last = position // LASTLOG.size, -(-hole // LASTLOG.size)
+            data = os.pread(descriptor, (last - first) * LASTLOG.size, first * LASTLOG.size)
             for offset in range(0, len(data) - LASTLOG.size + 1, LASTLOG.size):
                 moment = LASTLOG.unpack_from(data, offset)[0]
                 if moment > 0:
-                    yield uid + offset // LASTLOG.size, moment
-            position = max(hole, position + 1)
+                    yield first + offset // LASTLOG.size, moment
+            position = hole
+    finally:
+        os.close(descriptor)
 
 
 def _wtmp(path: Path) -> Iterator[tuple[str, int]]:
