@@ -75,6 +75,7 @@ actions:
   returned: always
   type: list
   elements: str
+  sample: ["amartin: add key SHA256:ElCdD+s1PeGUeVuuwdo5WqnZbLUDNyoSQHL0JkFIjNA ssh-ed25519 laptop"]
 lyceum:
   description: Results by person for the run's table and audit log.
   returned: always

@@ -216,6 +216,7 @@ reports:
   returned: always
   type: list
   elements: str
+  sample: ["fmoreau (uid 2006) still owns 1 file(s) below /srv: /srv/data/fmoreau.csv"]
 """
 
 import datetime

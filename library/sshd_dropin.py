@@ -86,10 +86,12 @@ actions:
   returned: always
   type: list
   elements: str
+  sample: ["install /etc/ssh/sshd_config.d/00-lyceum-keys.conf and reload ssh"]
 pending_confirmation:
   description: Whether the host will take the change back unless it is confirmed.
   returned: always
   type: bool
+  sample: true
 """
 
 from typing import Any
