@@ -77,16 +77,17 @@ def registry_for(
     keys, groups = _plain(extra_keys or {}), _plain(allowed_groups or [])
     if not isinstance(keys, dict) or not isinstance(groups, list):
         raise AnsibleFilterError("registry_for: `extra_keys` must be a mapping and `allowed_groups` a list.")
+    # `from None` below: Ansible appends the message of a cause to the sentence that already says it.
     try:
         return projection.registry_for(raw, str(role), today=today, only=names, extra_keys=keys, allowed_groups=groups)
     except LyceumError as exc:
-        raise AnsibleFilterError(str(exc)) from exc
-    except (LookupError, TypeError, ValueError, AttributeError) as exc:
+        raise AnsibleFilterError(str(exc)) from None
+    except (LookupError, TypeError, ValueError, AttributeError):
         # Projecting checks nothing, which is what makes it quick: an invalid registry ends here, and is explained.
         wrong = validate.errors(validate.problems(raw, today=today))
         if not wrong:
             raise
-        raise AnsibleFilterError(f"The registry is not valid (see ./lyceum validate): {wrong[0]}") from exc
+        raise AnsibleFilterError(f"The registry is not valid (see ./lyceum validate): {wrong[0]}") from None
 
 
 def registry_problems(registry: Any, inventory_dir: Any = None, severity: str = "error") -> list[str]:
@@ -128,8 +129,8 @@ def _raw(registry: Any, caller: str) -> dict[str, Any]:
 def _today(raw: Mapping[str, Any]) -> date:
     try:
         today = parse_date(raw.get("today"))
-    except (TypeError, ValueError) as exc:
-        raise AnsibleFilterError(f"lyceum_today must be a date as YYYY-MM-DD, not {raw['today']!r}.") from exc
+    except (TypeError, ValueError):
+        raise AnsibleFilterError(f"lyceum_today must be a date as YYYY-MM-DD, not {raw['today']!r}.") from None
     if today is None:
         raise AnsibleFilterError("lyceum_registry.today is missing: use lyceum_registry as group_vars/all defines it.")
     return today

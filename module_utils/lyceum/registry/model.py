@@ -291,11 +291,11 @@ def _person(entry: Mapping[str, Any], affiliations: Mapping[str, Affiliation]) -
     affiliation = entry.get("affiliation") or ""
     # Only a tombstone may lack an affiliation, and a tombstone has no access.
     default_access = affiliations[affiliation].access if affiliation else "none"
-    uid = entry["uid"]
+    uid = _number(entry["uid"])
     return Person(
         name=entry["name"],
         uid=uid,
-        gid=uid if entry.get("gid") is None else entry["gid"],
+        gid=uid if entry.get("gid") is None else _number(entry["gid"]),
         full_name=entry.get("full_name") or "",
         email=entry.get("email") or "",
         affiliation=affiliation,
@@ -318,7 +318,7 @@ def _person(entry: Mapping[str, Any], affiliations: Mapping[str, Affiliation]) -
 def _group(entry: Mapping[str, Any]) -> Group:
     return Group(
         name=entry["name"],
-        gid=entry["gid"],
+        gid=_number(entry["gid"]),
         description=entry.get("description") or "",
         state=entry.get("state") or "present",
     )
@@ -327,7 +327,7 @@ def _group(entry: Mapping[str, Any]) -> Group:
 def _project(entry: Mapping[str, Any]) -> Project:
     return Project(
         name=entry["name"],
-        gid=entry["gid"],
+        gid=_number(entry["gid"]),
         description=entry.get("description") or "",
         owner=entry.get("owner") or "",
         members=entry.get("members") or {},
@@ -350,6 +350,13 @@ def _exception(entry: Mapping[str, Any]) -> LimitException:
         starts=parse_date(entry.get("starts")),
         expires=expires,
     )
+
+
+def _number(value: Any) -> int:
+    """Ids are what must never be wrong, so they are looked at even here."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"an id must be a whole number, not {value!r}")
+    return value
 
 
 def _strings(values: Iterable[str] | None) -> tuple[str, ...]:

@@ -107,3 +107,9 @@ def test_unknown_names_come_with_a_suggestion(reg: Registry) -> None:
 @pytest.mark.parametrize("word", ["amartin", "A.Martin@AD.example.org", "amartin@example.org"])
 def test_people_are_found_by_alias_and_address(reg: Registry, word: str) -> None:
     assert reg.find_person(word).name == "amartin"
+
+
+@pytest.mark.parametrize("uid", [None, "2001", 2001.0, True])
+def test_ids_must_be_numbers_even_where_nothing_is_validated(uid: object) -> None:
+    with pytest.raises(TypeError, match="an id must be a whole number"):
+        only(uid=uid)

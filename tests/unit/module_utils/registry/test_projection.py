@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a role is given: decided, complete, and closed where nothing was opened."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible.module_utils.lyceum.errors import LyceumError
+from ansible.module_utils.lyceum.registry.projection import NO_LOGIN, registry_for
+
+from . import samples
+from .samples import TODAY, registry
+
+
+def accounts(raw: dict[str, Any] | None = None, **options: Any) -> dict[str, dict[str, Any]]:
+    found = registry_for(raw or registry(), "accounts", today=TODAY, **options)
+    return {person["name"]: person for person in found}
+
+
+def one(**keys: Any) -> dict[str, Any]:
+    person = {"name": "x", "uid": 2009, "affiliation": "student", "ssh_keys": [samples.ED25519_1], **keys}
+    return accounts(registry(people=[person], projects=None))["x"]
+
+
+def test_everything_about_a_person() -> None:
+    assert accounts()["amartin"] == {
+        "name": "amartin",
+        "uid": 2001,
+        "gid": 2001,
+        "gecos": "Alice Martin",
+        "shell": "/bin/bash",
+        "home": "/home/amartin",
+        "groups": ["retina", "vision"],
+        "state": "present",
+        "reason": "",
+        "expires": None,
+        "create": True,
+        "migrate_uid": False,
+        "ssh_keys": [samples.ED25519_1],
+    }
+
+
+def test_every_person_in_the_order_of_the_registry() -> None:
+    assert list(accounts()) == ["amartin", "bchen", "dlopez", "ehansen", "fmoreau"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "state", "create"),
+    [
+        ({}, "present", True),
+        ({"starts": "2026-10-02"}, "suspended", False),
+        ({"ends": "2026-09-30"}, "suspended", False),
+        ({"state": "suspended"}, "suspended", False),
+        ({"state": "absent"}, "absent", False),
+    ],
+)
+def test_only_who_is_present_gets_keys_and_a_new_account(keys: dict[str, Any], state: str, create: bool) -> None:
+    person = one(**keys)
+    assert (person["state"], person["create"]) == (state, create)
+    assert person["ssh_keys"] == ([samples.ED25519_1] if state == "present" else [])
+
+
+@pytest.mark.parametrize("access", ["none", "git", "sftp", "rsync", "jail"])
+def test_any_access_but_shell_is_closed(access: str) -> None:
+    person = one(access=access, shell="/bin/zsh")
+    assert (person["shell"], person["ssh_keys"], person["state"]) == (NO_LOGIN, [], "present")
+
+
+def test_own_shell_home_gid_and_last_day() -> None:
+    person = one(shell="/bin/zsh", home="/data/x", gid=2010, ends="2026-12-31", migrate_uid=True)
+    assert (person["shell"], person["home"], person["gid"]) == ("/bin/zsh", "/data/x", 2010)
+    assert (person["expires"], person["migrate_uid"]) == ("2026-12-31", True)
+
+
+def test_keys_lose_what_surrounds_them() -> None:
+    assert one(ssh_keys=[f" {samples.ED25519_1}\r\n"])["ssh_keys"] == [samples.ED25519_1]
+
+
+def test_only() -> None:
+    assert list(accounts(only="bchen")) == ["bchen"]
+    assert list(accounts(only=["ehansen", "bchen", "bchen"])) == ["ehansen", "bchen"]
+    assert list(accounts(only=[])) == []
+    with pytest.raises(LyceumError, match=r"There is no person 'bchem' in the registry\. Did you mean 'bchen'"):
+        accounts(only="bchem")
+
+
+def test_extra_keys_open_nothing_that_is_closed() -> None:
+    extra = {name: [samples.RSA_3072] for name in ("amartin", "dlopez", "ehansen", "fmoreau", "stranger")}
+    found = accounts(extra_keys=extra)
+    assert found["amartin"]["ssh_keys"] == [samples.ED25519_1, samples.RSA_3072]
+    assert [found[name]["ssh_keys"] for name in ("dlopez", "ehansen", "fmoreau")] == [[], [], []]
+
+
+def test_who_is_in_no_allowed_group_is_kept_out() -> None:
+    found = accounts(allowed_groups=["vision", "retina"])
+    assert [name for name, person in found.items() if person["state"] == "present"] == ["amartin", "bchen"]
+    assert (found["dlopez"]["state"], found["dlopez"]["create"]) == ("suspended", False)
+    assert found["dlopez"]["reason"] == "in none of the groups allowed here: retina, vision"
+    assert (found["fmoreau"]["state"], found["ehansen"]["reason"]) == ("absent", "suspended in the registry")
+
+
+def test_groups_and_projects() -> None:
+    assert registry_for(registry(), "accounts_groups", today=TODAY) == [
+        {"name": "vision", "gid": 10001, "state": "present", "extra_members": []},
+        {"name": "nlp", "gid": 10002, "state": "present", "extra_members": []},
+        {"name": "retina", "gid": 11001, "state": "present", "extra_members": []},
+        {"name": "old", "gid": 11002, "state": "present", "extra_members": []},
+    ]
+
+
+def test_groups_of_one_person() -> None:
+    assert [group["name"] for group in registry_for(registry(), "accounts_groups", today=TODAY, only="bchen")] == [
+        "retina"
+    ]
+
+
+def test_removed_group() -> None:
+    raw = registry(groups=[{"name": "g", "gid": 10001, "state": "absent"}], projects=None)
+    assert registry_for(raw, "accounts_groups", today=TODAY)[0]["state"] == "absent"
+
+
+def test_uid_ranges() -> None:
+    assert registry_for(registry(), "accounts_uid_ranges", today=TODAY) == [{"first": 2001, "last": 9999}]
+
+
+def test_unknown_role() -> None:
+    with pytest.raises(LyceumError, match=r"registry_for has nothing for 'acounts'\. Did you mean 'accounts'\?"):
+        registry_for(registry(), "acounts", today=TODAY)
