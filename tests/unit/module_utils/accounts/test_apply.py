@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.lyceum.accounts import homes
+from ansible.module_utils.lyceum.accounts import apply, homes
 from ansible.module_utils.lyceum.errors import ConflictError, LyceumError, RefusedError
 
-from .conftest import Host, needs_root, person
+from .conftest import TODAY, Host, needs_root, person
 
 pytestmark = needs_root
 
@@ -370,3 +370,164 @@ def test_subordinate_ids_never_overlap_and_never_move(host: Host) -> None:
     assert host.lines("subuid")[: len(before)] == before
     spans = sorted((int(line.split(":")[1]), int(line.split(":")[2])) for line in host.lines("subuid"))
     assert all(left[0] + left[1] <= right[0] for left, right in zip(spans, spans[1:]))
+
+
+def test_a_tombstone_never_removes_an_account_that_is_somebody_elses(host: Host) -> None:
+    before = host.snapshot()
+    with pytest.raises(ConflictError, match="account www-data has uid 33 here but 2009 in the registry"):
+        host.run([person("www-data", 2009, state="absent"), person()])
+    assert {k: v for k, v in host.snapshot().items() if not k.startswith("run")} == before
+
+
+def test_a_home_shared_with_somebody_who_stays_is_kept(host: Host) -> None:
+    host.run([person(), person("bchen", 2002)])
+    host.append("passwd", "alice:x:3001:3001::/home/amartin/alice:/bin/sh")
+    outcome = host.run([person(state="absent"), person("bchen", 2002)])
+    assert (outcome.failures, outcome.archives) == ({}, {})
+    assert (host.root / "home/amartin/.profile").exists()
+    assert host.line("passwd", "amartin") is None
+
+
+def test_a_mount_inside_a_home_stops_the_removal_of_that_person_only(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.run([person(), person("bchen", 2002)])
+    table = host.root / "mountinfo"
+    table.write_text(f"36 35 98:0 / {host.root}/home/amartin/data rw - ext4 /dev/x rw\n")
+    monkeypatch.setattr(homes, "MOUNTINFO", table)
+    outcome = host.run([person(state="absent"), person("bchen", 2002, state="absent")])
+    assert outcome.failures.keys() == {"amartin"}
+    assert "home/amartin/data is a mount point; unmount it" in outcome.failures["amartin"]
+    assert (host.root / "home/amartin/.profile").exists()
+    assert [path.name[:5] for path in (host.root / "var/backups/homes").glob("*.zst")] == ["bchen"]
+    # Nobody gets in meanwhile.
+    assert (host.line("shadow", "amartin") or "").endswith("::1:")
+
+
+def test_an_account_whose_old_home_is_the_systems_gets_a_new_one(host: Host) -> None:
+    www = host.root / "var/www"
+    www.mkdir(parents=True)
+    (www / "index.html").write_text("x")
+    host.append("passwd", "amartin:x:2001:2001::/var/www:/bin/sh")
+    outcome = host.run([person()])
+    assert outcome.failures == {}
+    assert (www / "index.html").exists()
+    assert (www.stat().st_uid, (host.root / "home/amartin").stat().st_uid) == (0, 2001)
+
+
+def test_a_moved_home_has_the_right_mode_at_once(host: Host) -> None:
+    host.run([person()])
+    (host.root / "home/amartin").chmod(0o755)
+    assert host.run([person(home="/srv/amartin")]).failures == {}
+    assert stat.S_IMODE((host.root / "srv/amartin").stat().st_mode) == 0o700
+    assert not host.run([person(home="/srv/amartin")]).plan.changed
+
+
+def test_a_suspended_account_keeps_its_home_until_it_comes_back(host: Host) -> None:
+    host.run([person(home="/srv/old/amartin")])
+    (host.root / "srv/old/amartin/data").write_text("x")
+    assert host.run([person(state="suspended")]).failures == {}
+    assert (host.line("passwd", "amartin") or "").split(":")[5] == "/srv/old/amartin"
+    assert host.run([person()]).failures == {}
+    assert (host.root / "home/amartin/data").read_text() == "x"
+    assert not host.run([person()]).plan.changed
+
+
+def test_moving_somebody_suspended_hands_over_the_home_where_it_is(host: Host) -> None:
+    host.run([person(home="/srv/old/amartin")])
+    outcome = host.run([person(uid=2101, migrate_uid=True, state="suspended")])
+    assert outcome.failures == {}
+    assert (host.root / "srv/old/amartin/.profile").stat().st_uid == 2101
+    assert not host.run([person(uid=2101, migrate_uid=True, state="suspended")]).plan.changed
+
+
+@pytest.mark.parametrize("when", ["leftover", "put aside"])
+def test_what_cannot_be_deleted_is_one_failure_and_the_rest_is_done(
+    host: Host, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    host.run([person(), person("bchen", 2002)])
+    if when == "leftover":
+        (host.root / "home/.lyceum-amartin.removed").mkdir()
+
+    def fail(path: Path) -> None:
+        if path.exists():
+            raise LyceumError(f"cannot delete {path}: busy")
+
+    monkeypatch.setattr(homes, "delete_tree", fail)
+    state = "present" if when == "leftover" else "absent"
+    outcome = host.run([person(state=state), person("bchen", 2002, gecos="B. Chen")])
+    assert outcome.failures == {"amartin": f"cannot delete {host.root}/home/.lyceum-amartin.removed: busy"}
+    assert "B. Chen" in (host.line("passwd", "bchen") or "")
+    monkeypatch.undo()
+    assert host.run([person(state=state), person("bchen", 2002, gecos="B. Chen")]).failures == {}
+    assert not (host.root / "home/.lyceum-amartin.removed").exists()
+
+
+def test_files_elsewhere_that_cannot_be_counted_are_reported(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.run([person(), person("bchen", 2002)])
+
+    def fail(*_args: object) -> None:
+        raise LyceumError("cannot read /srv/x: Permission denied")
+
+    monkeypatch.setattr(apply, "survey", fail)
+    outcome = host.run([person(state="absent"), person("bchen", 2002)])
+    assert outcome.failures == {}
+    assert outcome.reports == ["amartin: not all files elsewhere are known: cannot read /srv/x: Permission denied"]
+
+
+def test_sessions_that_do_not_end_keep_the_account_locked_and_the_home(host: Host) -> None:
+    host.run([person(), person("bchen", 2002)])
+    wish = host.desired([person(state="absent"), person("bchen", 2002, gecos="B. Chen")])
+    outcome = apply.run(
+        wish, check=False, root=host.root, today=TODAY, end_sessions=lambda people: dict.fromkeys(people, "survives")
+    )
+    assert outcome.failures == {"amartin": "survives"}
+    assert (host.root / "home/amartin/.profile").exists()
+    assert (host.line("shadow", "amartin") or "").split(":")[1].startswith("!")
+    assert "B. Chen" in (host.line("passwd", "bchen") or "")
+
+
+def test_sessions_are_ended_with_the_ids_the_account_has_here(host: Host) -> None:
+    host.run([person(), person("bchen", 2002)])
+    asked: dict[str, tuple[int, list[tuple[int, int]]]] = {}
+
+    def end(people: dict[str, tuple[int, list[tuple[int, int]]]]) -> dict[str, str]:
+        asked.update(people)
+        # Locked before anything is ended: nobody logs in again in between.
+        assert (host.line("shadow", "amartin") or "").endswith("::1:")
+        return {}
+
+    wish = host.desired([person(uid=2101, migrate_uid=True), person("bchen", 2002)])
+    assert apply.run(wish, check=False, root=host.root, today=TODAY, end_sessions=end).failures == {}
+    assert asked == {"amartin": (2001, [(524288, 65536)])}
+
+
+def test_two_runs_at_once_are_refused(host: Host) -> None:
+    host.run([person()])
+    with apply._only_run(host.root):
+        with pytest.raises(LyceumError, match="another run is changing the accounts of this host"):
+            host.run([person("bchen", 2002)])
+        assert host.run([person("bchen", 2002)], check=True).plan.changed
+    assert host.run([person(), person("bchen", 2002)]).failures == {}
+
+
+def test_a_step_without_effect_is_a_failure(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.run([person(), person("bchen", 2002)])
+    (host.root / "home/amartin").chmod(0o755)
+    monkeypatch.setattr(homes, "repair", lambda *_args: None)
+    outcome = host.run([person(), person("bchen", 2002)])
+    assert outcome.failures == {
+        "amartin": "applied, yet still to do: home /home/amartin: owner 2001:2001 mode 0755 -> 2001:2001 0700"
+    }
+
+
+@pytest.mark.parametrize("migrate", [False, True])
+def test_every_transition_converges_in_one_run(host: Host, migrate: bool) -> None:
+    """From each state to each other: one run, and the second one plans nothing."""
+    states = ["present", "suspended", "absent"]
+    for first in states:
+        for second in states:
+            for state in (first, second, "present"):
+                one = [person(groups=["vision"], state=state, migrate_uid=migrate), person("bchen", 2002)]
+                assert host.run(one, [VISION]).failures == {}, (first, second)
+                assert not host.run(one, [VISION]).plan.changed, (first, second, state)
