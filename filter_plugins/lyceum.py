@@ -16,7 +16,7 @@ if _CORE not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(_CORE)
 
 from ansible.module_utils.lyceum.errors import LyceumError  # noqa: E402
-from ansible.module_utils.lyceum.registry import load, projection, validate  # noqa: E402
+from ansible.module_utils.lyceum.registry import projection  # noqa: E402
 from ansible.module_utils.lyceum.registry.model import VARIABLES, parse_date  # noqa: E402
 from ansible.module_utils.lyceum.registry.positions import DataPath  # noqa: E402
 
@@ -83,6 +83,10 @@ def registry_for(
     except LyceumError as exc:
         raise AnsibleFilterError(str(exc)) from None
     except (LookupError, TypeError, ValueError, AttributeError):
+        # Imported here and below because every task's worker imports this file anew: the validator's libraries would
+        # cost each use of the filter as much again as its work on 1,000 people.
+        from ansible.module_utils.lyceum.registry import validate
+
         # Projecting checks nothing, which is what makes it quick: an invalid registry ends here, and is explained.
         wrong = validate.errors(validate.problems(raw, today=today))
         if not wrong:
@@ -96,6 +100,8 @@ def registry_problems(registry: Any, inventory_dir: Any = None, severity: str = 
     inventory_dir: folder whose group_vars/all holds the registry; with it each line begins with file and line number.
     severity: "error" (what must stop a run) or "warning".
     """
+    from ansible.module_utils.lyceum.registry import load, validate
+
     raw = _raw(registry, "registry_problems")
     if severity not in (validate.ERROR, validate.WARNING):
         raise AnsibleFilterError(f"registry_problems: severity must be 'error' or 'warning', not {severity!r}.")
