@@ -49,10 +49,13 @@ RESET = (
 def main() -> int:
     """Boot, measure, print, clean up."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-i", "--inventory", default="inventories/lab", help="only the lab can be measured")
     parser.add_argument("--compare", type=int, default=100, metavar="N", help="people in the comparison (default 100)")
     parser.add_argument("--sizes", type=int, nargs="*", default=[1000, 10000], help="people for our own figures")
     parser.add_argument("--only-ours", action="store_true", help="leave the comparison out")
     arguments = parser.parse_args()
+    if Path(arguments.inventory).resolve() != ROOT / "inventories" / "lab":
+        parser.error(f"{arguments.inventory}: thousands of invented people belong on lab hosts only; leave -i out")
     bench = Bench()
     try:
         bench.boot()
@@ -187,7 +190,7 @@ class Bench:
             )
             (folder / "empty.py").write_text("", encoding="utf-8")
             walls = []
-            for deploy in (folder / "empty.py", HERE / "accounts_pyinfra.py"):
+            for deploy in (folder / "empty.py", HERE / "_accounts_pyinfra.py"):
                 start = time.monotonic()
                 subprocess.run(
                     [STATE / "venv" / "bin" / "pyinfra", "-y", folder / "inventory.py", deploy],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The same people through pyinfra. It runs in pyinfra's own environment: `pyinfra inventory accounts_pyinfra.py`."""
+"""The same people through pyinfra. It runs in pyinfra's own environment: `pyinfra inventory _accounts_pyinfra.py`."""
 
 from __future__ import annotations
 
