@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
 
+from ..accounts.model import SYSTEM_TREES
 from . import names, sshkeys
 from .findings import Findings
 from .model import DEFAULT_ID_RANGES, IdRange
@@ -43,6 +44,7 @@ def check(raw: Mapping[str, Any], findings: Findings) -> None:
     numbers = _Numbers(raw, _ranges(raw, findings), findings)
     numbers.uids()
     numbers.gids()
+    _homes(raw, findings)
     _addresses(raw, findings)
     _keys(raw, findings)
 
@@ -187,6 +189,34 @@ class _Numbers:
     def _advice(self, path: DataPath, kind: str) -> str:
         span, above = self.ranges[kind], self.next[kind]
         return f"The next free {path[-1]} is {above}." if above in span else f"Choose a free {path[-1]} in {span}."
+
+
+def _homes(raw: Mapping[str, Any], findings: Findings) -> None:
+    """A home is given away, archived and deleted with its owner: it must be nobody else's and not the system's."""
+    owners: dict[str, tuple[str, int]] = {}
+    for path, entry in entries(raw, "people"):
+        home = _home(entry)
+        other = owners.setdefault(home, path) if home else path
+        # Two default homes are the same only when the names are, and that has been reported.
+        if other != path and not (entry.get("home") is None and _entry(raw, other).get("home") is None):
+            message = f"is also the home of {findings.place(other)}"
+            findings.error((*path, "home"), message, "Give everybody a home of their own.", value=home)
+        elif home.split("/")[1:2] and home.split("/")[1] in SYSTEM_TREES:
+            message = f"lies in /{home.split('/')[1]}, which belongs to the system"
+            findings.error((*path, "home"), message, "Put homes below /home or a disk of their own.", value=home)
+    for home, path in owners.items():
+        parts = home.split("/")
+        above = next((tree for end in range(2, len(parts)) if (tree := "/".join(parts[:end])) in owners), None)
+        if above:
+            message = f"lies inside the home of {findings.place(owners[above])}"
+            findings.error((*path, "home"), message, "Put it next to the other one.", value=home)
+
+
+def _home(entry: Mapping[str, Any]) -> str:
+    home, name = entry.get("home"), entry.get("name")
+    if home is None:
+        return f"/home/{name}" if isinstance(name, str) and name else ""
+    return home.rstrip("/") if isinstance(home, str) else ""
 
 
 def _addresses(raw: Mapping[str, Any], findings: Findings) -> None:
