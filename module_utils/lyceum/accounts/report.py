@@ -38,7 +38,7 @@ def module_result(outcome: Outcome, *, with_diff: bool) -> dict[str, Any]:
     if outcome.failures:
         why = "; ".join(f"{name}: {error}" for name, error in sorted(outcome.failures.items())[:5])
         more = "; ..." if len(outcome.failures) > 5 else ""
-        result["msg"] = f"{len(outcome.failures)} people failed: {why}{more}"
+        result["msg"] = f"{len(outcome.failures)} of {len(results)} people failed: {why}{more}"
     if with_diff:
         result["diff"] = [
             {

@@ -57,13 +57,13 @@ def test_failures_keep_every_result_and_include_those_without_a_plan() -> None:
         "gone": "failed",
     }
     assert (results["bchen"]["actions"], results["bchen"]["error"]) == (["remove account"], "no space")
-    assert result["msg"] == "2 people failed: bchen: no space; gone: left over"
+    assert result["msg"] == "2 of 3 people failed: bchen: no space; gone: left over"
 
 
 def test_a_message_names_five_failures_at_most() -> None:
     failures = {f"p{number}": "why" for number in range(7)}
     message = module_result(outcome(failures=failures), with_diff=False)["msg"]
-    assert message == f"7 people failed: {'; '.join(f'p{number}: why' for number in range(5))}; ..."
+    assert message == f"7 of 9 people failed: {'; '.join(f'p{number}: why' for number in range(5))}; ..."
 
 
 def test_the_diff_is_per_person_and_groups_come_last() -> None:

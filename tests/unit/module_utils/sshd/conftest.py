@@ -109,9 +109,9 @@ class Sshd:
         subprocess.run(["/bin/sh", "-c", script], check=True)
 
 
-@pytest.fixture
-def sshd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sshd:
-    one = Sshd(tmp_path / "host")
+def pretend(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Sshd:
+    """Let the core see this host instead of the machine the tests run on."""
+    one = Sshd(folder)
     monkeypatch.setattr(dropin, "SSHD", str(one.root / "bin/sshd"))
     monkeypatch.setattr(dropin, "MAIN_CONFIG", one.main)
     monkeypatch.setattr(dropin, "PRIVILEGE_SEPARATION", one.root / "sshd-empty")
@@ -119,3 +119,8 @@ def sshd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sshd:
     monkeypatch.setenv("PATH", f"{one.root / 'bin'}:{os.environ['PATH']}")
     assert shutil.which("systemctl") == str(one.root / "bin/systemctl")
     return one
+
+
+@pytest.fixture
+def sshd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sshd:
+    return pretend(tmp_path / "host", monkeypatch)
