@@ -65,6 +65,11 @@ class Login:
     words: str
 
 
+def one_word(value: str) -> str:
+    """Quote a path with blanks for `-o`. `ssh -G` prints it like a list of paths; which it is, the disk knows."""
+    return f'"{value}"' if " " in value and Path(value).exists() else value
+
+
 class Target:
     """Built from one plan (see playbooks/prove.yml): `{host, connection, people, groups, admins, keys_dir, ...}`."""
 
@@ -177,7 +182,7 @@ class Target:
         """How the host is reached, as `ssh -G` resolves the admin's options."""
         done = subprocess.run([*self.admin_words, "-G", self.address], capture_output=True, text=True, check=True)
         options = dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
-        return {key: options[key] for key in ROUTE if options.get(key) not in (None, "none")}
+        return {key: one_word(options[key]) for key in ROUTE if options.get(key) not in (None, "none")}
 
     def login(self, user: str, key: str) -> Login:
         """Log in over the network, as the person would, with this private key and no other."""
@@ -211,7 +216,7 @@ class Target:
     def _attempt(self, user: str, key: str, options: list[str]) -> Login:
         done = subprocess.run(
             ["ssh", "-F", "none", "-v", *options, "-oBatchMode=yes", "-oIdentitiesOnly=yes", "-oIdentityAgent=none",
-             "-oIdentityFile=none", f"-oIdentityFile={key}", "-oPreferredAuthentications=publickey",
+             "-oIdentityFile=none", f"-oIdentityFile={one_word(key)}", "-oPreferredAuthentications=publickey",
              "-oConnectTimeout=10", "-l", user, self.address, "id -un"],
             capture_output=True, text=True, timeout=TIMEOUT, check=False, stdin=subprocess.DEVNULL,
             env={**os.environ, "LC_ALL": "C"},

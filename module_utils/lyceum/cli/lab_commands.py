@@ -29,8 +29,8 @@ from .steps import Command, Result, Runner, Step, all_ok, command
 NEWCOMER = "amartin"
 """Who the demonstration onboards first, alone, on hosts that know nobody."""
 
-TEST_STATE = ROOT / ".lyceum" / "test"
-"""State of the labs that `test` makes: never the one that somebody uses."""
+TEST_STATE = ROOT / ".lyceum" / "test hosts"
+"""State of the labs that `test` makes: never the one that somebody uses. The blank is there to be stumbled over."""
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
