@@ -234,10 +234,10 @@ def _plan_account(one: PersonPlan, entry: Entry | None, observed: Observed, befo
         one.old_ids = (int(entry[2]), int(entry[3]))
         one.end_sessions = True
         for owned in observed.migrations.get(person.name, ()):
-            one.actions.append(
-                f"hand over {owned.files} file(s) and {owned.acl_entries} ACL entr(ies) below {owned.tree}"
-                f" from {entry[2]} to {person.uid}"
-            )
+            what = f"{owned.files} file(s) and {owned.acl_entries} ACL entr(ies) below {owned.tree}"
+            one.actions.append(f"hand over {what} from {entry[2]} to {person.uid}")
+            one.before.append(f"{what}: {entry[2]}")
+            one.after.append(f"{what}: {person.uid}")
 
 
 def _pairs(lines: list[str]) -> Iterable[tuple[str, str]]:
