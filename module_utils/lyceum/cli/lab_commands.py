@@ -102,7 +102,7 @@ def lab_down(arguments: argparse.Namespace) -> int:
 def _lab(arguments: argparse.Namespace, playbook: str, title: str) -> int:
     with lab_lock() as lock:
         runner = Runner(playbook, 1, keep=(lock,))
-        runner.run(Step(title, (Command((*playbook_argv(arguments, playbook), *arguments.more)),)))
+        runner.run(Step(title, (Command((*playbook_argv(arguments, playbook), *arguments.more)),), show_end=True))
     return 0 if all_ok(runner.results) else 1
 
 
@@ -137,7 +137,7 @@ def run_demo(arguments: argparse.Namespace) -> int:
         return Command(tuple(playbook_argv(arguments, name, *words)))
 
     steps = [
-        Step("Boot the lab hosts", (play("lab_up"),)),
+        Step("Boot the lab hosts", (play("lab_up"),), show_end=True),
         Step(f"Onboard one person, {NEWCOMER}", (play("onboard", *person_words(NEWCOMER)),), show_end=True),
         Step("Make every host match the registry", (play("site"),), show_end=True),
         Step("Prove it: attack every control", (play("prove"),), show_end=True),
