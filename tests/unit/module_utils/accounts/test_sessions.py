@@ -23,9 +23,15 @@ UID = 3_000_000_000 + os.getpid() * 10
 SUBORDINATE = (UID + 5, 3)
 NAME = "lyceum-unit-test"
 
-IGNORES_SIGTERM = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+# Everything is imported as root first: the interpreter may lie where nobody else can read.
+BECOME = """
+import ctypes, os, signal, sys, threading, time
+os.setgroups([])
+os.setresgid({uid}, {uid}, {uid})
+os.setresuid({uid}, {uid}, {uid})
+"""
+IGNORES_SIGTERM = "signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
 COUNTS_SIGTERM = """
-import signal, sys, time
 def note(*_):
     print("term", flush=True)
     time.sleep(0.3)
@@ -36,7 +42,6 @@ time.sleep(60)
 """
 # The first thread ends, a second one goes on: the kernel shows a zombie that is alive.
 HEADLESS = """
-import ctypes, os, threading, time
 def work():
     time.sleep(0.1)
     print("up", flush=True)
@@ -51,10 +56,8 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     started: list[subprocess.Popen[str]] = []
 
     def run(script: str, uid: int = UID) -> subprocess.Popen[str]:
-        command = [sys.executable, "-S", "-c", script]
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, user=uid, group=uid, extra_groups=[], cwd="/"
-        )
+        command = [sys.executable, "-S", "-c", BECOME.format(uid=uid) + script]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd="/")
         started.append(process)
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
