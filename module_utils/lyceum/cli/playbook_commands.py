@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from pathlib import Path
@@ -39,6 +40,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         )
         if person:
             parser.add_argument("person", metavar="PERSON", help="login name in the registry")
+            parser.add_argument("--reason", metavar="TEXT", help="why, for the audit log")
+        if name == "offboard":
+            parser.add_argument(
+                "--keep-data", action="store_true", help="leave the home of somebody absent where it is, not archived"
+            )
         parser.set_defaults(run=playbook, playbook=name, takes_more=True)
 
     audits = commands.add_parser(
@@ -78,7 +84,12 @@ def person_words(name: str) -> list[str]:
 
 def playbook(arguments: argparse.Namespace) -> int:
     """Run one playbook."""
-    words = person_words(arguments.person) if arguments.playbook in ABOUT_ONE_PERSON else []
+    words = []
+    if arguments.playbook in ABOUT_ONE_PERSON:
+        words += person_words(arguments.person)
+        words += ["-e", json.dumps({"reason": arguments.reason})] if arguments.reason else []
+    if arguments.playbook == "offboard" and arguments.keep_data:
+        words += ["-e", json.dumps({"accounts_keep_data": True})]
     return run_here([*playbook_argv(arguments, arguments.playbook, *words), *arguments.more])
 
 

@@ -37,6 +37,11 @@ def test_one_person_is_handed_over(name: str, started: list[list[str]]) -> None:
     assert started[0][-2:] == ["-e", "person=amartin"]
 
 
+def test_reason_and_kept_data_reach_the_playbook_as_data(started: list[list[str]]) -> None:
+    main(["offboard", "amartin", "--keep-data", "--reason", "it's over: left"])
+    assert started[0][-4:] == ["-e", '{"reason": "it\'s over: left"}', "-e", '{"accounts_keep_data": true}']
+
+
 @pytest.mark.parametrize("person", ["A.Martin", "a b=c", "", "x;reboot", "x" * 33, "{{ x }}"])
 def test_what_is_no_login_name_never_reaches_ansible(person: str, started: list[list[str]]) -> None:
     assert main(["onboard", person]) == 1
