@@ -24,6 +24,7 @@ if str(PROJECT / "module_utils") not in ansible.module_utils.__path__:
 
 from ansible.module_utils.lyceum import audit  # noqa: E402
 from ansible.module_utils.lyceum.errors import LyceumError  # noqa: E402
+from ansible.module_utils.lyceum.registry import load  # noqa: E402
 from ansible.module_utils.lyceum.results import RunResults  # noqa: E402
 
 DOCUMENTATION = """
@@ -64,9 +65,9 @@ class CallbackModule(CallbackBase):
         self.extra: Mapping[str, Any] = {}
         self.failed: set[str] = set()
         self._process = os.getpid()
-        self._recorded = False
+        self._ended = False
         # A run that is interrupted never reaches its statistics, but what it did must be on record.
-        atexit.register(self._record_interrupted)
+        atexit.register(self._on_exit)
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
         path = Path(playbook._file_name).resolve()
@@ -90,6 +91,7 @@ class CallbackModule(CallbackBase):
             self.results.unreachable(result.host.name, words.removeprefix("Task failed: "))
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
+        self._ended = True
         text = stats.custom.get("_run", {}).get("lyceum_text")
         if text:
             self._display.display(f"\n{text}")
@@ -107,13 +109,23 @@ class CallbackModule(CallbackBase):
             if isinstance(part, Mapping) and isinstance(part.get("lyceum"), Mapping):
                 self.results.add(result.host.name, part["lyceum"], preview=preview)
 
-    def _record_interrupted(self) -> None:
+    def _on_exit(self) -> None:
         # Worker processes are forks that carry this handler; only the process that made the plugin may write.
-        if self.results and not self._recorded and os.getpid() == self._process:
+        if self._ended or not self.playbook or os.getpid() != self._process:
+            return
+        if self.results:
             self._record(ok=False, interrupted=True)
+        else:
+            self._explain_unreadable()
+
+    def _explain_unreadable(self) -> None:
+        """Ansible ends at a variable file that is no YAML and does not say which file it is. This does."""
+        for source in context.CLIARGS.get("inventory") or C.DEFAULT_HOST_LIST:
+            if (Path(source) / "group_vars").is_dir():
+                for problem in load.read(Path(source)).problems:
+                    self._display.error(str(problem))
 
     def _record(self, *, ok: bool, interrupted: bool = False) -> None:
-        self._recorded = True
         inventory = inventory_name(context.CLIARGS.get("inventory") or C.DEFAULT_HOST_LIST)
         state = self.extra.get("lyceum_state_dir") or self.get_option("state_dir") or PROJECT / ".lyceum"
         path = Path(str(state)) / "audit" / f"{inventory}.jsonl"

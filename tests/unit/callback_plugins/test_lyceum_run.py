@@ -125,6 +125,17 @@ def test_an_interrupted_run_is_recorded(site: Site) -> None:
     assert record["hosts"]["h1"]["people"]["amartin"]["result"] == "created"
 
 
+def test_a_registry_file_that_is_no_yaml_is_named(site: Site) -> None:
+    variables = site.root / "scratch" / "group_vars" / "all"
+    variables.mkdir(parents=True)
+    (variables / "people.yml").write_text("lyceum_people:\n  - [oops\n")
+    process = site.start([{"people": {}}])
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert "people.yml:3: is not valid YAML" in f"{output}{errors}"
+    assert not site.log.exists()
+
+
 def test_a_log_that_cannot_be_written_is_said_aloud(site: Site) -> None:
     (site.root / "state").write_text("a file in the way")
     output = site.run([{"people": {"lyceum": created("amartin")}}])
