@@ -136,7 +136,10 @@ def _result(todo: keys.KeysPlan, failures: dict[str, str], *, with_diff: bool) -
                 for change in todo.changes.values()
             },
             "unchanged": todo.unchanged,
-            "unmanaged": [],
+            "unmanaged": [
+                f"account {name} has keys in its home, where sshd does not look; if it needs them: accounts_admins"
+                for name in todo.shut_out
+            ],
             "conflicts": [],
         },
     }

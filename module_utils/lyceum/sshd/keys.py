@@ -71,12 +71,16 @@ class KeyFile:
 
 @dataclass(frozen=True)
 class ObservedKeys:
-    """The directory as it is. `directory` is None when it is missing; `homes` has adoptable files by name."""
+    """The directory as it is: owner, group and mode, or None when it is missing.
+
+    homes: adoptable files by name. shut_out: accounts outside the list whose keys only lie in their homes.
+    """
 
     directory: tuple[int, int, int] | None
     files: dict[str, KeyFile]
     strangers: tuple[str, ...]
     homes: dict[str, str]
+    shut_out: tuple[str, ...] = ()
 
 
 @dataclass
@@ -92,11 +96,12 @@ class FileChange:
 
 @dataclass
 class KeysPlan:
-    """All changes, by the name of the file."""
+    """All changes, by the name of the file. shut_out: see ObservedKeys."""
 
     make_directory: bool
     changes: dict[str, FileChange] = field(default_factory=dict)
     unchanged: list[str] = field(default_factory=list)
+    shut_out: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -137,7 +142,7 @@ def observe(spec: KeysSpec) -> ObservedKeys:
     try:
         info = os.lstat(spec.directory)
     except FileNotFoundError:
-        return ObservedKeys(None, {}, (), _adoptable(spec, set()))
+        return ObservedKeys(None, {}, (), _adoptable(spec, set()), _shut_out(spec, set()))
     if not stat.S_ISDIR(info.st_mode):
         raise LyceumError(f"{spec.directory} is not a directory; move it away")
     files: dict[str, KeyFile] = {}
@@ -155,12 +160,13 @@ def observe(spec: KeysSpec) -> ObservedKeys:
                 content = _read(Path(entry.path))
                 files[entry.name] = KeyFile(content, status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
     directory = (info.st_uid, info.st_gid, stat.S_IMODE(info.st_mode))
-    return ObservedKeys(directory, files, tuple(sorted(strangers)), _adoptable(spec, set(files)))
+    known = set(files)
+    return ObservedKeys(directory, files, tuple(sorted(strangers)), _adoptable(spec, known), _shut_out(spec, known))
 
 
 def plan(spec: KeysSpec, observed: ObservedKeys) -> KeysPlan:
     """Compare. Raises RefusedError when a kept account would be left without any key."""
-    result = KeysPlan(make_directory=observed.directory != (0, 0, DIRECTORY_MODE))
+    result = KeysPlan(make_directory=observed.directory != (0, 0, DIRECTORY_MODE), shut_out=observed.shut_out)
     wanted: dict[str, list[str]] = {name: list(keys) for name, keys in spec.people.items()}
     for name, content in observed.homes.items():
         # The file is the user's own and may be a link to anything; what is made of it can be read by everybody.
@@ -220,6 +226,23 @@ def _one_line(name: str, key: str) -> str:
     if "\0" in line or line.startswith("#"):
         raise LyceumError(f"people: {name}: ssh_keys entry {line[:40]!r} is not a key")
     return line
+
+
+def _shut_out(spec: KeysSpec, known: set[str]) -> tuple[str, ...]:
+    """Accounts of others (a backup, a second admin) whose keys lie in their home, where sshd does not look any more."""
+    if not spec.complete:
+        return ()
+    found = []
+    for account in pwd.getpwall():
+        if account.pw_name in known or account.pw_name in spec.people or account.pw_name in spec.keep:
+            continue
+        try:
+            size = Path(account.pw_dir, ".ssh", "authorized_keys").stat().st_size
+        except OSError:
+            continue
+        if size:
+            found.append(account.pw_name)
+    return tuple(sorted(found))
 
 
 def _adoptable(spec: KeysSpec, known: set[str]) -> dict[str, str]:

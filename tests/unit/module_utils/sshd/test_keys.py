@@ -257,6 +257,7 @@ def admin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return SimpleNamespace(pw_dir=str(home))
 
     monkeypatch.setattr(pwd, "getpwnam", known)
+    monkeypatch.setattr(pwd, "getpwall", lambda: [SimpleNamespace(pw_name="admin", pw_dir=str(home))])
     return home / ".ssh/authorized_keys"
 
 
@@ -270,6 +271,26 @@ def test_adopting_looks_into_homes_only_where_there_is_nothing_yet(directory: Pa
     directory.mkdir()
     (directory / "admin").write_text("")
     assert keys.observe(one).homes == {}
+
+
+def test_accounts_of_others_whose_keys_are_no_longer_read_are_named(directory: Path, admin: Path) -> None:
+    everybody = spec(directory, {})
+    assert keys.observe(everybody).shut_out == ()
+    admin.write_text("")
+    assert keys.observe(everybody).shut_out == ()
+    admin.write_text(LAPTOP)
+    assert keys.observe(everybody).shut_out == ("admin",)
+    assert keys.plan(everybody, keys.observe(everybody)).shut_out == ("admin",)
+    # Not those who are listed or kept, and not in a run for one person, which says nothing about others.
+    for one in (
+        spec(directory, {"admin": []}),
+        spec(directory, {}, adopt=["admin"]),
+        spec(directory, {}, complete=False),
+    ):
+        assert keys.observe(one).shut_out == ()
+    directory.mkdir()
+    (directory / "admin").write_text(LAPTOP)
+    assert keys.observe(everybody).shut_out == ()
 
 
 def test_an_unreadable_home_is_named(directory: Path, admin: Path) -> None:
