@@ -55,7 +55,8 @@ def run(argv: Sequence[str], *, stdin: str | bytes | None = None, timeout: float
             check=False,
             env={**os.environ, "LC_ALL": "C", "PATH": PATH},
         )
-    except FileNotFoundError as exc:
+    except (FileNotFoundError, PermissionError) as exc:
+        # "Permission denied" also for a program that is nowhere, when a folder of the PATH may not be entered.
         raise CommandError(f"Cannot run `{argv[0]}`: the program is not installed.") from exc
     except subprocess.TimeoutExpired as exc:
         raise CommandError(f"`{shlex.join(argv)}` did not end within {timeout:g} s.") from exc
@@ -119,7 +120,9 @@ def root_prefix(purpose: str) -> list[str]:
         return []
     if works(["sudo", "-n", "true"]):
         return ["sudo", "-n"]
-    raise LyceumError(f"Root is needed and `sudo -n` is refused. Do this as root, then start again: {purpose}")
+    raise LyceumError(
+        f"Root is needed and sudo is not at hand without a password. As root: {purpose}. Then start again."
+    )
 
 
 def find(choice: str) -> Engine | None:

@@ -71,7 +71,7 @@ def test_root_is_needed_once_and_said_clearly(docker: Any, monkeypatch: pytest.M
     assert engine.root_prefix("x") == []
     monkeypatch.setattr(engine, "is_root", lambda: False)
     docker.program("apt-get", "exit 0")
-    with pytest.raises(LyceumError, match=r"Do this as root, then start again: apt-get install docker\.io mmdebstrap"):
+    with pytest.raises(LyceumError, match=r"As root: apt-get install docker\.io mmdebstrap\. Then start again"):
         engine.install(["docker.io", "mmdebstrap"])
     docker.program("sudo", "exit 0")
     assert engine.root_prefix("x") == ["sudo", "-n"]
