@@ -212,8 +212,9 @@ def start(choice: str, log: Path) -> Engine:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as out:
             # A session of its own: the daemon outlives this process and does not see the terminal's Ctrl-C.
+            # No bridge of its own: every lab has a network, and docker0 would stay behind when the daemon is stopped.
             child = subprocess.Popen(
-                [*prefix, "dockerd", f"--pidfile={PIDFILE}", f"--host={SOCKET}"],
+                [*prefix, "dockerd", f"--pidfile={PIDFILE}", f"--host={SOCKET}", "--bridge=none"],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
