@@ -70,3 +70,12 @@ def flush_file_system(directory: Path) -> None:
             raise LyceumError(f"cannot flush {directory} to disk: {os.strerror(ctypes.get_errno())}")
     finally:
         os.close(descriptor)
+
+
+def flush_directory(directory: Path) -> None:
+    """fsync(2) a directory: names made, renamed or removed in it survive a power failure. Raises OSError."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Union
 
 from ..errors import CommandError, LyceumError
+from ..files import flush_directory
 
 # shadow-utils, glibc's lckpwdf(3) and systemd-sysusers all take a POSIX record lock on this file.
 LOCK_FILE = ".pwd.lock"
@@ -207,7 +208,7 @@ def _rename_all(pending: list[tuple[str, str]]) -> None:
                 _keep_backup(target)
             for temporary, target in pending:
                 os.rename(temporary, target)
-            _sync_directory(str(Path(pending[0][1]).parent))
+            flush_directory(Path(pending[0][1]).parent)
             failure = b""
         except OSError as exc:
             failure = f"{exc.filename}: {exc.strerror}".encode()
@@ -232,14 +233,6 @@ def _keep_backup(target: str) -> None:
         os.unlink(temporary)
     os.link(target, temporary)
     os.rename(temporary, backup)
-
-
-def _sync_directory(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _forget_cached_entries() -> None:

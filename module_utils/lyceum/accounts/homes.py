@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import CommandError, LyceumError, RefusedError
+from ..files import flush_directory
 
 CHUNK = 1 << 20
 PARENT_MODE = 0o755
@@ -140,7 +141,7 @@ def archive(root: Path, name: str, uid: int, paths: list[str], directory: str, m
         )
         _write_durably(checksum, f"{written}  {final.name}\n")
         partial.rename(final)
-        _sync(target_directory)
+        flush_directory(target_directory)
     except BaseException:
         partial.unlink(missing_ok=True)
         if not final.exists():
@@ -286,11 +287,3 @@ def _write_durably(path: Path, text: str) -> None:
         handle.write(text)
         handle.flush()
         os.fsync(descriptor)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,11 +10,9 @@ a layout this module does not understand is therefore refused, never damaged.
 from __future__ import annotations
 
 import datetime
-import gc
 import json
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Union
@@ -22,6 +20,7 @@ from typing import Any, Union
 import yaml
 
 from ..errors import LyceumError
+from .yaml_text import without_gc
 
 Path = tuple[Union[str, int], ...]  # mapping keys and list positions
 
@@ -125,18 +124,6 @@ def entry_lines(value: Any, *, list_indent: int = 2, gap: str = " ", flow: bool 
 
 
 # -- text to nodes -------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """The collector walks the growing tree again and again: 10,000 people take 4 s longer with it."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _build(text: str) -> _Node | None:
@@ -416,7 +403,7 @@ class Document:
 
     def _parse(self, body: str) -> _Node | None:
         try:
-            with _collector_paused():
+            with without_gc():
                 root = _build(body)
         except DocumentError as error:
             raise DocumentError(f"{self.name}: {error}") from error
