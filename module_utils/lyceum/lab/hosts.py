@@ -33,6 +33,11 @@ OPTIONS = (
     "--tmpfs=/run:exec,mode=755",
     "--tmpfs=/run/lock",
     "--tmpfs=/tmp:exec",
+    "--device=/dev/fuse",  # rootless containers: images as FUSE file systems
+    "--device=/dev/net/tun",  # and their networks
+    # A file system of the machine's own below homes and shares: an overlay cannot carry another overlay's layers.
+    "--volume=/home",
+    "--volume=/srv",
     "--pull=never",  # the image is local; a registry must never be asked for its name
     *(f"--cap-add={name}" for name in CAPABILITIES),
 )
