@@ -33,7 +33,7 @@ options:
     type: dict
     required: true
   role:
-    description: Who asks, for example V(accounts), V(accounts_groups) or V(accounts_uid_ranges).
+    description: Who asks, for example V(accounts), V(accounts_groups) or V(cgroups).
     type: str
     required: true
   only:
@@ -46,6 +46,11 @@ options:
     description: Groups or projects whose members may use the host. Everybody may when it is empty.
     type: list
     elements: str
+  profiles:
+    description: Access profiles that the host serves. Whoever has another one is kept out.
+    type: list
+    elements: str
+    default: [shell]
 """
 
 EXAMPLES = r"""
@@ -55,9 +60,9 @@ one_person: "{{ lyceum_registry | registry_for('accounts', only='amartin') }}"
 
 RETURN = r"""
 _value:
-  description: One mapping for each entry, in the order of the registry.
-  type: list
-  elements: dict
+  description: One mapping for each entry, in the order of the registry; for V(groups_and_acls) and V(containers) such
+    lists by name.
+  type: raw
 """
 
 
@@ -67,19 +72,24 @@ def registry_for(
     only: Any = None,
     extra_keys: Any = None,
     allowed_groups: Any = None,
-) -> list[dict[str, Any]]:
+    profiles: Any = ("shell",),
+) -> list[dict[str, Any]] | dict[str, list[dict[str, Any]]]:
     """See DOCUMENTATION. AnsibleFilterError with one sentence for anything that cannot be served."""
     raw = _raw(registry, "registry_for")
     today = _today(raw)
     names = _plain(only)
     if not isinstance(names, (str, list, type(None))):
         raise AnsibleFilterError(f"registry_for: `only` must be a name or a list of names, not {names!r}.")
-    keys, groups = _plain(extra_keys or {}), _plain(allowed_groups or [])
-    if not isinstance(keys, dict) or not isinstance(groups, list):
-        raise AnsibleFilterError("registry_for: `extra_keys` must be a mapping and `allowed_groups` a list.")
+    keys, groups, served = _plain(extra_keys or {}), _plain(allowed_groups or []), _plain(profiles)
+    if not isinstance(keys, dict) or not isinstance(groups, list) or not isinstance(served, list):
+        raise AnsibleFilterError(
+            "registry_for: `extra_keys` must be a mapping, `allowed_groups` and `profiles` must be lists."
+        )
     # `from None` below: Ansible appends the message of a cause to the sentence that already says it.
     try:
-        return projection.registry_for(raw, str(role), today=today, only=names, extra_keys=keys, allowed_groups=groups)
+        return projection.registry_for(
+            raw, str(role), today=today, only=names, extra_keys=keys, allowed_groups=groups, profiles=served
+        )
     except LyceumError as exc:
         raise AnsibleFilterError(str(exc)) from None
     except (LookupError, TypeError, ValueError, AttributeError):

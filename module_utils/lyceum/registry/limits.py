@@ -43,6 +43,7 @@ KEYS: Mapping[str, Key] = MappingProxyType(
             "share", "weight", PERSON, "Share of the CPU when it is contended; 100 is usual", minimum=1, maximum=10000
         ),
         "memory_gib": Key("GiB", "cap", PERSON, "Main memory", hardware="memory_gib"),
+        "memory_swap_gib": Key("GiB", "cap", PERSON, "Swap space"),
         "tasks": Key("tasks", "cap", PERSON, "Processes and threads"),
         "io_weight": Key(
             "share", "weight", PERSON, "Share of disk bandwidth when contended; 100 is usual", minimum=1, maximum=10000
@@ -50,9 +51,12 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "home_gib": Key("GiB", "quota", PERSON, "Space in the home directory", hardware="storage_gib"),
         "home_files": Key("files", "cap", PERSON, "Files and directories in the home directory"),
         "scratch_gib": Key("GiB", "quota", PERSON, "Space in the scratch directory", hardware="storage_gib"),
+        "scratch_files": Key("files", "cap", PERSON, "Files and directories in the scratch directory"),
         "containers": Key("containers", "cap", PERSON, "Running containers"),
+        "container_memory_gib": Key("GiB", "cap", PERSON, "Main memory of one container", hardware="memory_gib"),
+        "container_cpu_cores": Key("cores", "cap", PERSON, "CPU time of one container", hardware="cpu_cores"),
         "gpu_slices": Key("slices", "cap", PERSON, "GPU slices under lease at a time", hardware="gpu_slices"),
-        "idle_minutes": Key("minutes", "time", PERSON, "Time a session or lease may stay idle"),
+        "idle_minutes": Key("minutes", "time", PERSON, "Time a session, container or lease may stay idle"),
         "runtime_hours": Key("hours", "time", PERSON, "Time a job, container or lease may run"),
         "storage_gib": Key("GiB", "quota", PROJECT, "Space in the project directory", hardware="storage_gib"),
         "storage_files": Key("files", "cap", PROJECT, "Files and directories in the project directory"),

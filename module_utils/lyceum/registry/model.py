@@ -24,6 +24,7 @@ VARIABLES: Mapping[str, str] = MappingProxyType(
         "people": "lyceum_people",
         "groups": "lyceum_groups",
         "projects": "lyceum_projects",
+        "trees": "lyceum_trees",
         "limits": "lyceum_limits",
         "id_ranges": "lyceum_id_ranges",
         "classify": "lyceum_classify",
@@ -57,8 +58,14 @@ DEFAULT_ID_RANGES: Mapping[str, IdRange] = MappingProxyType(
         "people": IdRange(2001, 9999),
         "groups": IdRange(10001, 10999),
         "projects": IdRange(11001, 19999),
+        "access": IdRange(59901, 59999),
     }
 )
+
+
+# What a login may do, from nothing to everything. The groups that carry all but the last take their ids from the range
+# `access`, in this order.
+ACCESS_PROFILES = ("none", "git", "sftp", "rsync", "jail", "shell")
 
 
 @dataclass(frozen=True)
@@ -154,6 +161,20 @@ class Project:
 
 
 @dataclass(frozen=True)
+class Tree:
+    """A shared directory of the site. write, read: names of people, groups and projects, which never coincide."""
+
+    path: str
+    strategy: str  # user_subdirs | group_shared | posix_acl
+    description: str
+    owner: str  # a person, or "" for root
+    group: str  # a group or project, or "" for none
+    write: tuple[str, ...]
+    read: tuple[str, ...]
+    state: str  # present | absent
+
+
+@dataclass(frozen=True)
 class LimitException:
     person: str
     limits: Mapping[str, Any]
@@ -171,6 +192,7 @@ class LimitLayers:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     affiliations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     exceptions: tuple[LimitException, ...] = ()
+    affiliation_totals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 _Named = TypeVar("_Named", Person, Group, Project)
@@ -181,6 +203,7 @@ class Registry:
     people: tuple[Person, ...]
     groups: tuple[Group, ...]
     projects: tuple[Project, ...]
+    trees: tuple[Tree, ...]
     limits: LimitLayers
     id_ranges: Mapping[str, IdRange]
     affiliations: Mapping[str, Affiliation]
@@ -197,10 +220,14 @@ class Registry:
             people=tuple(_person(entry, affiliations) for entry in raw.get("people") or []),
             groups=tuple(_group(entry) for entry in raw.get("groups") or []),
             projects=tuple(_project(entry) for entry in raw.get("projects") or []),
+            trees=tuple(_tree(entry) for entry in raw.get("trees") or []),
             limits=LimitLayers(
                 defaults=limits.get("defaults") or {},
                 affiliations={name: values or {} for name, values in (limits.get("affiliations") or {}).items()},
                 exceptions=tuple(_exception(entry) for entry in limits.get("exceptions") or []),
+                affiliation_totals={
+                    name: values or {} for name, values in (limits.get("affiliation_totals") or {}).items()
+                },
             ),
             id_ranges=id_ranges_of(raw),
             affiliations=affiliations,
@@ -271,7 +298,7 @@ def parse_date(value: Any) -> date | None:
 
 
 def id_ranges_of(raw: Mapping[str, Any]) -> dict[str, IdRange]:
-    """kind (people, groups, projects) -> range: the defaults, changed by lyceum_id_ranges."""
+    """kind (people, groups, projects, access) -> range: the defaults, changed by lyceum_id_ranges."""
     declared = raw.get("id_ranges") or {}
     return {
         kind: IdRange(declared[kind]["first"], declared[kind]["last"]) if declared.get(kind) else default
@@ -334,6 +361,19 @@ def _project(entry: Mapping[str, Any]) -> Project:
         limits=entry.get("limits") or {},
         starts=parse_date(entry.get("starts")),
         ends=parse_date(entry.get("ends")),
+        state=entry.get("state") or "present",
+    )
+
+
+def _tree(entry: Mapping[str, Any]) -> Tree:
+    return Tree(
+        path=entry["path"],
+        strategy=entry["strategy"],
+        description=entry.get("description") or "",
+        owner=entry.get("owner") or "",
+        group=entry.get("group") or "",
+        write=_strings(entry.get("write")),
+        read=_strings(entry.get("read")),
         state=entry.get("state") or "present",
     )
 

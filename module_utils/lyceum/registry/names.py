@@ -34,6 +34,11 @@ RESERVED = frozenset(_OPERATING_SYSTEM.split())
 def problem(name: str) -> tuple[str, str] | None:
     """(what is wrong, what to do) when `name` must not be the name of a person, group or project; None when it may."""
     if NAME.fullmatch(name):
+        if name.startswith("lyceum-"):
+            return (
+                "is a name that Lyceum keeps for groups of its own",
+                "Choose a name that does not begin with lyceum-.",
+            )
         if name in RESERVED or name.startswith(("systemd-", "debian-")):
             return (
                 "is a name of the operating system",

@@ -52,7 +52,7 @@ def check(raw: Mapping[str, Any], findings: Findings) -> None:
         if section not in raw:
             continue
         value = raw[section]
-        if isinstance(value, list) and section in ("people", "groups", "projects"):
+        if isinstance(value, list) and section in ("people", "groups", "projects", "trees"):
             entry = _validator(variable, entries=True)
             for index, item in enumerate(value):
                 if not entry.is_valid(item):

@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from . import identities, load, schema
+from . import identities, load, schema, trees
 from .capacity import check as check_capacity
 from .findings import Findings, Locate
 from .identities import entries
@@ -40,6 +40,7 @@ def problems(raw: Mapping[str, Any], *, today: date, locate: Locate | None = Non
     identities.check(raw, findings)
     _people(raw, findings)
     _projects(raw, findings)
+    trees.check(raw, findings)
     _limits(raw, findings, today)
     _classify(raw, findings)
     for section in ("people", "projects"):
@@ -146,6 +147,9 @@ def _limits(raw: Mapping[str, Any], findings: Findings, today: date) -> None:
     for name in _dict(limits.get("affiliations")):
         if isinstance(name, str):
             _known_affiliation(("limits", "affiliations", name), name, affiliations, findings, show=False)
+    for name in _dict(limits.get("affiliation_totals")):
+        if isinstance(name, str):
+            _known_affiliation(("limits", "affiliation_totals", name), name, affiliations, findings, show=False)
     for index, entry in enumerate(_list(limits.get("exceptions"))):
         if not isinstance(entry, dict):
             continue

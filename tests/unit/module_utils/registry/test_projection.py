@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.lyceum.errors import LyceumError
-from ansible.module_utils.lyceum.registry.projection import NO_LOGIN, registry_for
+from ansible.module_utils.lyceum.registry.projection import JAIL, NO_LOGIN, registry_for
 
 from . import samples
 from .samples import TODAY, registry
@@ -29,6 +29,7 @@ def test_everything_about_a_person() -> None:
         "uid": 2001,
         "gid": 2001,
         "gecos": "Alice Martin",
+        "access": "shell",
         "shell": "/bin/bash",
         "home": "/home/amartin",
         "groups": ["retina", "vision"],
@@ -127,3 +128,83 @@ def test_uid_ranges() -> None:
 def test_unknown_role() -> None:
     with pytest.raises(LyceumError, match=r"registry_for has nothing for 'acounts'\. Did you mean 'accounts'\?"):
         registry_for(registry(), "acounts", today=TODAY)
+
+
+ALL = ("none", "git", "sftp", "rsync", "jail", "shell")
+
+
+@pytest.mark.parametrize(
+    ("access", "shell", "keys"),
+    [
+        ("none", NO_LOGIN, 0),
+        ("git", NO_LOGIN, 0),
+        ("sftp", NO_LOGIN, 1),
+        ("rsync", JAIL, 1),
+        ("jail", JAIL, 1),
+        ("shell", "/bin/zsh", 1),
+    ],
+)
+def test_a_host_that_serves_all_profiles(access: str, shell: str, keys: int) -> None:
+    entry = {"name": "x", "uid": 2009, "affiliation": "student", "ssh_keys": [samples.ED25519_1], "access": access}
+    person = accounts(registry(people=[{**entry, "shell": "/bin/zsh"}], projects=None), profiles=ALL)["x"]
+    assert (person["shell"], len(person["ssh_keys"])) == (shell, keys)
+    assert person["groups"] == ([] if access == "shell" else [f"lyceum-{access}"])
+
+
+def test_groups_of_the_profiles() -> None:
+    found = registry_for(registry(), "accounts_groups", today=TODAY, profiles=ALL)
+    assert [(group["name"], group["gid"]) for group in found][-5:] == [
+        ("lyceum-none", 59901),
+        ("lyceum-git", 59902),
+        ("lyceum-sftp", 59903),
+        ("lyceum-rsync", 59904),
+        ("lyceum-jail", 59905),
+    ]
+
+
+def test_storage_names_only_who_is_present() -> None:
+    raw = registry(trees=[{"path": "/srv/d", "strategy": "posix_acl", "write": ["amartin", "ehansen", "vision"]}])
+    found = registry_for(raw, "groups_and_acls", today=TODAY)
+    assert {person["name"]: person["state"] for person in found["people"]} == {
+        "amartin": "present",
+        "bchen": "present",
+        "dlopez": "present",
+        "ehansen": "suspended",
+        "fmoreau": "absent",
+    }
+    assert found["people"][0]["limits"]["home_gib"] == 200
+    projects = {project["name"]: project for project in found["projects"]}
+    assert (projects["retina"]["state"], projects["old"]["state"]) == ("present", "sealed")
+    assert projects["old"]["write"] == projects["old"]["read"] == []
+    assert set(projects["retina"]["write"]).isdisjoint(projects["retina"]["read"])
+    assert found["trees"][0]["write"] == ["person:amartin", "group:vision"]
+
+
+def test_storage_of_one_person_touches_only_what_names_them() -> None:
+    raw = registry(
+        trees=[
+            {"path": "/srv/a", "strategy": "posix_acl", "read": ["bchen"]},
+            {"path": "/srv/b", "strategy": "posix_acl", "read": ["dlopez"]},
+            {"path": "/srv/c", "strategy": "user_subdirs"},
+        ]
+    )
+    found = registry_for(raw, "groups_and_acls", today=TODAY, only="bchen")
+    assert [person["name"] for person in found["people"]] == ["bchen"]
+    assert [tree["path"] for tree in found["trees"]] == ["/srv/a", "/srv/c"]
+
+
+def test_slices_and_containers_carry_effective_limits() -> None:
+    limits = {"defaults": {"cpu_cores": 2, "memory_gib": None}, "affiliation_totals": {"student": {"cpu_cores": 8}}}
+    raw = registry(limits=limits)
+    slices = {person["name"]: person for person in registry_for(raw, "cgroups", today=TODAY)}
+    assert slices["amartin"]["limits"] == {"cpu_cores": 2, "memory_gib": None}
+    assert {person["affiliation_cpu_cores"] for person in slices.values()} == {8, None}
+    assert slices["fmoreau"]["state"] == "absent"
+    found = registry_for(raw, "containers", today=TODAY, only="amartin", allowed_groups=["nlp"])
+    assert [(person["name"], person["state"]) for person in found["people"]] == [("amartin", "suspended")]
+
+
+def test_logins_know_the_projects_that_are_open_to_a_person() -> None:
+    found = {person["name"]: person for person in registry_for(registry(), "sshd_jail", today=TODAY)}
+    assert found["bchen"]["projects"]["write"] == ["retina"]
+    assert "old" not in [name for person in found.values() for mode in person["projects"].values() for name in mode]
