@@ -67,13 +67,15 @@ class Proof:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("proof")
-    group.addoption("--proof-plan", action="append", default=[], metavar="FILE", help="plan of one host (repeatable)")
+    group.addoption("--proof-plan", action="append", default=[], metavar="DIR", help="plan of one host (repeatable)")
+    group.addoption("--proof-role", action="append", default=[], metavar="ROLE", help="only this role's (repeatable)")
     group.addoption("--proof-inventory", metavar="DIR", help="make the plans from this inventory")
     group.addoption("--proof-result", metavar="FILE", help="write the verdicts as JSON")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "control(name, attack): the control a proof attacks, and how")
+    config.addinivalue_line("markers", "role(name): the role that claims the control; accounts without it")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -85,15 +87,40 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def load_plans(config: pytest.Config) -> list[dict[str, Any]]:
     """The plans named on the command line, or made from an inventory (Molecule names its own in the environment)."""
     if not hasattr(config, "proof_plans"):
-        files = [Path(name) for name in config.getoption("proof_plan")]
+        folders = [Path(name) for name in config.getoption("proof_plan")]
         inventory = config.getoption("proof_inventory") or os.environ.get("MOLECULE_INVENTORY_FILE")
-        if not files and not inventory:
-            raise pytest.UsageError("say --proof-plan FILE or --proof-inventory DIR")
+        if not folders and not inventory:
+            raise pytest.UsageError("say --proof-plan DIR or --proof-inventory DIR")
         with tempfile.TemporaryDirectory() as folder:
-            if not files:
-                files = make_plans(str(inventory), Path(folder))
-            config.proof_plans = [json.loads(file.read_text()) for file in files]  # type: ignore[attr-defined]
+            if not folders:
+                folders = make_plans(str(inventory), Path(folder))
+            config.proof_plans = [load_plan(folder) for folder in folders]  # type: ignore[attr-defined]
     return config.proof_plans  # type: ignore[attr-defined, no-any-return]
+
+
+def load_plan(folder: Path) -> dict[str, Any]:
+    """The plan of one host: what accounts says, and what each further role says under the role's name."""
+    plan: dict[str, Any] = json.loads((folder / "accounts.json").read_text())
+    others = {file.stem: json.loads(file.read_text()) for file in folder.glob("*.json") if file.stem != "accounts"}
+    return {**plan, **others, "roles": ["accounts", *sorted(others)]}
+
+
+def role_of(item: pytest.Item) -> str:
+    marker = item.get_closest_marker("role")
+    return str(marker.args[0]) if marker else "accounts"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the attacks on what no role of the host claims."""
+    wanted = config.getoption("proof_role")
+    left_out = []
+    for item in items:
+        plan = getattr(item, "callspec", None) and item.callspec.params.get("plan")  # type: ignore[attr-defined]
+        role = role_of(item)
+        if plan and (role not in plan["roles"] or (wanted and role not in wanted)):
+            left_out.append(item)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 def make_plans(inventory: str, folder: Path) -> list[Path]:
@@ -102,11 +129,11 @@ def make_plans(inventory: str, folder: Path) -> list[Path]:
          "--tags", "prove_plan", "-e", f"prove_dir={folder}"],
         cwd=PROJECT, check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
-    return sorted(folder.glob("*.plan.json"))
+    return sorted(path.parent for path in folder.glob("*/accounts.json"))
 
 
 @pytest.fixture(scope="session")
-def target(plan: dict[str, Any]) -> Iterator[Target]:
+def target(plan: dict[str, Any], request: pytest.FixtureRequest) -> Iterator[Target]:
     """The host, connected and cleaned of what a killed proof left, with the slow probes already under way."""
     target = Target(plan)
     try:
@@ -116,17 +143,25 @@ def target(plan: dict[str, Any]) -> Iterator[Target]:
         target.close()
         pytest.skip(f"the admin's connection fails: {exc}")
     target.probe("clean", people=list(target.people))
-    begin(target)
+    target.start("observe", "observe", **observed(target))
+    if any(role_of(item) == "accounts" for item in request.session.items):
+        begin(target)
     yield target
     target.close()
 
 
-def begin(target: Target) -> None:
+def observed(target: Target) -> dict[str, Any]:
+    """What the first probe is to look at."""
     people = target.people.values()
     users = [*target.admins, *[person["name"] for person in people if person["state"] != "absent"][:20]]
     groups = [group["name"] for group in target.plan["groups"]]
     folders = {key: target.plan[key] for key in ("keys_dir", "archive_dir")}
-    target.start("observe", "observe", people=target.people, groups=groups, users=users, **folders)
+    return {"people": target.people, "groups": groups, "users": users, **folders}
+
+
+def begin(target: Target) -> None:
+    """Start the slow attacks on what suspended people might have left behind."""
+    people = target.people.values()
     present = target.result("observe")["accounts"]
     control = {p["name"]: p["uid"] for p in people if active(p) and present[p["name"]]}
     control = dict(list(control.items())[:1])
@@ -141,7 +176,7 @@ def begin(target: Target) -> None:
 
 def active(person: dict[str, Any]) -> bool:
     """Whether the registry lets this person log in with a shell on this host."""
-    return person["state"] == "present" and not str(person["shell"]).endswith("nologin")
+    return person["state"] == "present" and person["access"] == "shell" and not person["shell"].endswith("nologin")
 
 
 @pytest.fixture

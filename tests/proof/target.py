@@ -18,7 +18,8 @@ from typing import Any
 
 import testinfra
 
-PROBE = Path(__file__).with_name("probe.py")
+HERE = Path(__file__).parent
+FUTURE = "from __future__ import annotations\n"  # once, at the top of what is sent
 TIMEOUT = 30
 LOCK = "/run/lyceum-proof.lock"
 LOCK_SECONDS = 120
@@ -71,7 +72,8 @@ def one_word(value: str) -> str:
 
 
 class Target:
-    """Built from one plan (see playbooks/prove.yml): `{host, connection, people, groups, admins, keys_dir, ...}`."""
+    """Built from one plan (see playbooks/prove.yml): `{host, connection, people, groups, admins, keys_dir, ...}`, and
+    under the name of each further role of the host what that role claims."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self.plan = plan
@@ -139,11 +141,14 @@ class Target:
         extra = shlex.join([*self.admin_words[1:], "-oControlMaster=no", f"-oControlPath={self.socket}"])
         return testinfra.get_host(f"ssh://{self.address}", ssh_extra_args=extra, sudo=self.plan["connection"]["become"])
 
-    def probe(self, action: str, *, isolated: bool = False, **parameters: Any) -> Any:
-        """Run one action of probe.py as root and return its answer. isolated: in its own mount and pid namespaces.
+    def probe(
+        self, action: str, *, role: str = "accounts", isolated: bool = False, timeout: int = TIMEOUT, **parameters: Any
+    ) -> Any:
+        """Run one action of probe.py, or of the role's own probe_<role>.py, as root and return its answer.
 
-        Raises ProbeError with the reason.
+        isolated: in its own mount and pid namespaces. timeout: seconds. Raises ProbeError with the reason.
         """
+        own = "" if role == "accounts" else (HERE / f"probe_{role}.py").read_text().replace(FUTURE, "")
         request = {"action": action, "parameters": parameters}
         words = ["sudo", "-n"] if self.plan["connection"]["become"] else []
         if isolated:
@@ -151,8 +156,8 @@ class Target:
         words += [self.plan["connection"]["python"], "-"]
         done = subprocess.run(
             [*self.shared, shlex.join(words)],
-            input=f"{PROBE.read_text()}\nmain(json.loads({json.dumps(request)!r}))\n",
-            capture_output=True, text=True, timeout=TIMEOUT, check=False,
+            input=f"{(HERE / 'probe.py').read_text()}\n{own}\nmain(json.loads({json.dumps(request)!r}))\n",
+            capture_output=True, text=True, timeout=timeout, check=False,
         )  # fmt: skip
         if done.returncode:
             raise ProbeError(f"{action}: {last_words(done.stderr)}")
@@ -183,6 +188,35 @@ class Target:
         done = subprocess.run([*self.admin_words, "-G", self.address], capture_output=True, text=True, check=True)
         options = dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
         return {key: one_word(options[key]) for key in ROUTE if options.get(key) not in (None, "none")}
+
+    def _client_options(self, name: str) -> list[str]:
+        """Options by which ssh, sftp and scp log in over the network as a person, with that person's key alone."""
+        options = {
+            **self.route, "User": name, "BatchMode": "yes", "IdentitiesOnly": "yes", "IdentityAgent": "none",
+            "IdentityFile": one_word(self.identities[name]), "PreferredAuthentications": "publickey",
+            "ConnectTimeout": "10", "ControlPath": "none", "LogLevel": "ERROR",
+        }  # fmt: skip
+        return [f"-o{key}={value}" for key, value in options.items()]
+
+    def ssh_words(self, name: str, *options: str) -> list[str]:
+        """ssh as a person, up to and including the host; the command follows. KeyError without a private key."""
+        return ["ssh", "-F", "none", *self._client_options(name), *options, self.address]
+
+    def transfer_words(self, program: str, name: str, *options: str) -> list[str]:
+        """sftp, scp or rsync as a person, without source and destination; the host in these is `target.address`."""
+        if program == "rsync":
+            return ["rsync", "-e", shlex.join(["ssh", "-F", "none", *self._client_options(name)]), *options]
+        return [program, "-F", "none", *self._client_options(name), *options]
+
+    def run_as(
+        self, name: str, command: str, *options: str, stdin: str | None = None, timeout: int = TIMEOUT
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command as a person over a login of their own. Raises subprocess.TimeoutExpired."""
+        return subprocess.run(
+            [*self.ssh_words(name, *options), command],
+            input=stdin or "", capture_output=True, text=True, timeout=timeout, check=False,
+            env={**os.environ, "LC_ALL": "C"},
+        )  # fmt: skip
 
     def login(self, user: str, key: str) -> Login:
         """Log in over the network, as the person would, with this private key and no other."""
