@@ -73,7 +73,7 @@ def registry_for(
     extra_keys: Any = None,
     allowed_groups: Any = None,
     profiles: Any = ("shell",),
-) -> list[dict[str, Any]] | dict[str, list[dict[str, Any]]]:
+) -> Any:
     """See DOCUMENTATION. AnsibleFilterError with one sentence for anything that cannot be served."""
     raw = _raw(registry, "registry_for")
     today = _today(raw)

@@ -15,6 +15,7 @@ _CORE = str(Path(__file__).resolve().parent.parent / "module_utils")
 if _CORE not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(_CORE)
 
+from ansible.errors import AnsibleFilterError  # noqa: E402
 from ansible.module_utils.lyceum import proof, report  # noqa: E402
 
 
@@ -41,6 +42,25 @@ def pick(items: Iterable[Mapping[str, Any]], keys: Sequence[str]) -> list[dict[s
 def expected_of_sshd(users: Iterable[str], options: Mapping[str, str]) -> list[dict[str, Any]]:
     """The `expect` parameter of sshd_dropin: for each of these users the same effective options."""
     return [{"user": user, "options": dict(options)} for user in users]
+
+
+def host_package(packages: Iterable[str], role: str) -> list[dict[str, str]]:
+    """The `files` parameter of managed_files: parts of the core as a Python package `lyceum` for tools on the host.
+
+    packages: modules or packages of module_utils/lyceum. It lies in /usr/local/lib/lyceum/<role>, so that no role ever
+    meets another's version. AnsibleFilterError for a name that does not exist.
+    """
+    core = Path(_CORE) / "lyceum"
+    sources = [core / f"{name}.py" for name in ("__init__", "errors", "files")]
+    for name in packages:
+        found = [core / f"{name}.py"] if (core / f"{name}.py").is_file() else sorted((core / name).glob("*.py"))
+        if not found:
+            raise AnsibleFilterError(f"host_package: there is no {name!r} in {core}.")
+        sources += found
+    return [
+        {"path": f"/usr/local/lib/lyceum/{role}/lyceum/{path.relative_to(core)}", "content": path.read_text()}
+        for path in dict.fromkeys(sources)
+    ]
 
 
 def person_problem(people: Iterable[Mapping[str, Any]], name: str, purpose: str) -> str:
@@ -94,6 +114,7 @@ class FilterModule:
             "accounts_report": accounts_report,
             "accounts_report_text": accounts_report_text,
             "expected_of_sshd": expected_of_sshd,
+            "host_package": host_package,
             "person_problem": person_problem,
             "pick": pick,
             "proof_table": proof_table,

@@ -22,8 +22,12 @@ def write_atomically(path: Path, content: bytes, mode: int) -> None:
         raise LyceumError(failures[path])
 
 
-def write_all_atomically(contents: Mapping[Path, bytes], mode: int) -> dict[Path, str]:
+def write_all_atomically(
+    contents: Mapping[Path, bytes], mode: int, owner: tuple[int, int] = (-1, -1)
+) -> dict[Path, str]:
     """Write many files of one file system the same way, with one flush for all. Returns what failed, by path.
+
+    owner: uid and gid; -1 is whoever runs this.
 
     A flush per file costs a commit of the file system's journal each: seconds for a thousand small files.
     """
@@ -36,6 +40,7 @@ def write_all_atomically(contents: Mapping[Path, bytes], mode: int) -> dict[Path
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
             with os.fdopen(descriptor, "wb") as handle:
                 handle.write(content)
+                os.fchown(descriptor, *owner)
                 os.fchmod(descriptor, mode)
                 if len(contents) == 1:
                     handle.flush()

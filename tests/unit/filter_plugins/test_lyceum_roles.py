@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import pytest
+from ansible.errors import AnsibleFilterError
 from lyceum_roles import (
     FilterModule,
     accounts_report,
     accounts_report_text,
     expected_of_sshd,
+    host_package,
     person_problem,
     pick,
     proof_table,
@@ -20,6 +22,15 @@ PEOPLE = [
     {"name": "ehansen", "state": "suspended", "reason": "on leave"},
     {"name": "fmoreau", "state": "absent", "reason": ""},
 ]
+
+
+def test_a_package_for_tools_on_the_host() -> None:
+    found = {entry["path"]: entry["content"] for entry in host_package(["notices", "sshd"], "containers")}
+    folder = "/usr/local/lib/lyceum/containers/lyceum"
+    assert {f"{folder}/{name}.py" for name in ("__init__", "errors", "files", "notices", "sshd/keys")} <= set(found)
+    assert "class LyceumError" in found[f"{folder}/errors.py"]
+    with pytest.raises(AnsibleFilterError, match="there is no 'nothing'"):
+        host_package(["nothing"], "containers")
 
 
 def test_unknown_variables_come_with_a_suggestion() -> None:
