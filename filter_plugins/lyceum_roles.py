@@ -96,12 +96,14 @@ def proof_table(verdicts: Iterable[Mapping[str, Any]]) -> str:
     return "\n".join(proof.lines(proof.Verdict.from_dict(verdict) for verdict in verdicts))
 
 
-def accounts_report(hosts: Mapping[str, Mapping[str, Any]], now: str) -> dict[str, Any]:
-    """The report on accounts as data, see module_utils/lyceum/report.py. now: ISO time in UTC."""
-    return report.compose(hosts, now=datetime.fromisoformat(now))
+def hosts_report(
+    hosts: Mapping[str, Mapping[str, Any]], now: str, sections: Mapping[str, Sequence[Mapping[str, Any]]] | None = None
+) -> dict[str, Any]:
+    """The report as data, see module_utils/lyceum/report.py. now: ISO time in UTC."""
+    return report.compose(hosts, sections, now=datetime.fromisoformat(now))
 
 
-def accounts_report_text(composed: Mapping[str, Any]) -> str:
+def hosts_report_text(composed: Mapping[str, Any]) -> str:
     """The same as one text."""
     return "\n".join(report.text(composed))
 
@@ -111,10 +113,10 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
-            "accounts_report": accounts_report,
-            "accounts_report_text": accounts_report_text,
             "expected_of_sshd": expected_of_sshd,
             "host_package": host_package,
+            "hosts_report": hosts_report,
+            "hosts_report_text": hosts_report_text,
             "person_problem": person_problem,
             "pick": pick,
             "proof_table": proof_table,

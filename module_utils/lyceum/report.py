@@ -1,25 +1,32 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What hosts say about accounts: last logins, untouched homes, what nobody wrote down, what has drifted."""
+"""What hosts say: last logins, untouched homes, what nobody wrote down, what has drifted, and what each role adds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
 from .results import table
 
 
-def compose(hosts: Mapping[str, Mapping[str, Any]], *, now: datetime) -> dict[str, Any]:
+def compose(
+    hosts: Mapping[str, Mapping[str, Any]],
+    sections: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    *,
+    now: datetime,
+) -> dict[str, Any]:
     """The report as data.
 
     hosts: per host `accounts` (posix_accounts_info), `people` (of the registry: name, uid, state), `unmanaged` and
     `drift` (sentences), `ownerless` (`{path, uid}`), `blocked` (why drift is unknown, or ""), `untouched_days` (homes
-    are reported from that age on). now: in UTC.
+    are reported from that age on). sections: per host what its further roles say, `{title, header, rows, notes}` each.
+    now: in UTC.
     """
     return {
         "time": now.isoformat(timespec="seconds"),
         "hosts": {name: _host(entry, now) for name, entry in sorted(hosts.items())},
+        "sections": _sections(sections or {}),
     }
 
 
@@ -43,7 +50,28 @@ def text(report: Mapping[str, Any]) -> list[str]:
     ):
         found = [f"  {host}: {item}" for host, entry in report["hosts"].items() for item in entry[key]]
         lines += ["", title, *(found or ["  none"])] if found or key != "blocked" else []
+    for section in report["sections"]:
+        lines += ["", section["title"], *(table(section["header"], section["rows"]) if section["rows"] else [])]
+        lines += [f"  {note}" for note in section["notes"]]
+        lines += ["  none"] if not section["rows"] and not section["notes"] else []
     return lines
+
+
+def _sections(by_host: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """Sections of the same title on several hosts become one, with the host as second column."""
+    found: dict[str, dict[str, Any]] = {}
+    for host, sections in sorted(by_host.items()):
+        for section in sections:
+            first, *others = section["header"]
+            merged = found.setdefault(
+                section["title"],
+                {"title": section["title"], "header": [first, "host", *others], "rows": [], "notes": []},
+            )
+            merged["rows"] += [[str(row[0]), host, *map(str, row[1:])] for row in section["rows"]]
+            merged["notes"] += [f"{host}: {note}" for note in section.get("notes") or []]
+    for section in found.values():
+        section["rows"].sort()
+    return list(found.values())
 
 
 def _host(entry: Mapping[str, Any], now: datetime) -> dict[str, Any]:

@@ -110,7 +110,10 @@ def test_a_folder_without_a_registry_is_no_matter(tmp_path: Path) -> None:
         (lambda: registry_for(RAW, "accounts", only="amartn"), "There is no person 'amartn' in the registry."),
         (lambda: registry_for(RAW, "accounts", only=5), "`only` must be a name or a list of names, not 5."),
         (lambda: registry_for(RAW, "accounts", extra_keys=[1]), "`extra_keys` must be a mapping"),
-        (lambda: registry_for(RAW, "accounts", allowed_groups="vision"), "`allowed_groups` and `profiles` must be lists"),
+        (
+            lambda: registry_for(RAW, "accounts", allowed_groups="vision"),
+            "`allowed_groups` and `profiles` must be lists",
+        ),
         (lambda: registry_for({**RAW, "today": "soon"}, "accounts"), "must be a date as YYYY-MM-DD, not 'soon'."),
         (lambda: registry_for({"people": []}, "accounts"), "lyceum_registry.today is missing"),
         (lambda: registry_problems(RAW, severity="all"), "severity must be 'error' or 'warning', not 'all'."),

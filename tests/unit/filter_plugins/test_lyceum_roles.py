@@ -7,10 +7,10 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from lyceum_roles import (
     FilterModule,
-    accounts_report,
-    accounts_report_text,
     expected_of_sshd,
     host_package,
+    hosts_report,
+    hosts_report_text,
     person_problem,
     pick,
     proof_table,
@@ -89,18 +89,19 @@ def test_proof_table_is_one_text() -> None:
 
 def test_report_as_data_and_text() -> None:
     host = {"people": [], "accounts": [], "unmanaged": [], "ownerless": [], "drift": ["a: b"], "blocked": ""}
-    composed = accounts_report({"h1": {**host, "untouched_days": 90}}, "2026-11-21T08:00:00+00:00")
+    composed = hosts_report({"h1": {**host, "untouched_days": 90}}, "2026-11-21T08:00:00+00:00")
     assert composed["hosts"]["h1"]["drift"] == ["a: b"]
-    assert "  h1: a: b" in accounts_report_text(composed).splitlines()
+    assert "  h1: a: b" in hosts_report_text(composed).splitlines()
 
 
 def test_every_filter_is_offered() -> None:
     assert {name: function.__name__ for name, function in FilterModule().filters().items()} == {
         name: name
         for name in (
-            "accounts_report",
-            "accounts_report_text",
             "expected_of_sshd",
+            "host_package",
+            "hosts_report",
+            "hosts_report_text",
             "person_problem",
             "pick",
             "proof_table",

@@ -62,3 +62,18 @@ def test_empty_sections_say_none_and_unknown_drift_says_why() -> None:
     assert "Drift unknown" not in clean
     blocked = text(compose({"h1": host(blocked="uid 2002 belongs to old")}, now=NOW))
     assert blocked[blocked.index("Drift unknown") + 1] == "  h1: uid 2002 belongs to old"
+
+
+def test_sections_of_roles_from_several_hosts_are_one_table() -> None:
+    slices = {"title": "Slices", "header": ["person", "memory"], "notes": ["no swap here"]}
+    sections = {"h2": [{**slices, "rows": [["amartin", "1.0"]]}], "h1": [{**slices, "rows": [["bchen", "2.0"]]}]}
+    report = compose({}, sections, now=NOW)
+    assert report["sections"][0]["rows"] == [["amartin", "h2", "1.0"], ["bchen", "h1", "2.0"]]
+    lines = text(report)
+    assert "  amartin  h2    1.0" in lines
+    assert "  h1: no swap here" in lines
+
+
+def test_a_section_without_rows_says_none() -> None:
+    report = compose({}, {"h1": [{"title": "Drift of groups", "header": ["path"], "rows": []}]}, now=NOW)
+    assert text(report)[-2:] == ["Drift of groups", "  none"]
