@@ -44,30 +44,38 @@ def hosts_argv(inventory: str) -> list[str]:
     """The command that says which hosts have accounts and whose; it contacts none of them."""
     return [
         "env", "ANSIBLE_CALLBACK_RESULT_FORMAT=json", "ansible", "accounts", "-i", inventory,
-        "-m", "ansible.builtin.debug", "-a", "var=accounts_allowed_groups",
+        "-m", "ansible.builtin.debug", "-a", "msg={{ [accounts_allowed_groups, accounts_profiles] }}",
     ]  # fmt: skip
 
 
-def parse_hosts(output: str) -> dict[str, list[str]]:
-    """host -> groups allowed on it ([]: everyone), from the output of `hosts_argv`."""
+def parse_hosts(output: str) -> dict[str, tuple[list[str], list[str]]]:
+    """host -> (groups allowed on it, [] for everyone; access profiles it serves), from the output of `hosts_argv`."""
     found = {}
     for match in _HOST_RESULT.finditer(output):
         result, _ = json.JSONDecoder().raw_decode(output, match.end())
-        allowed = result.get("accounts_allowed_groups")
-        found[match[1]] = [str(group) for group in allowed] if isinstance(allowed, list) else []
+        allowed, profiles = result["msg"]
+        found[match[1]] = ([str(group) for group in allowed], [str(profile) for profile in profiles])
     return dict(sorted(found.items()))
 
 
 def hosts(
-    raw: Mapping[str, Any], name: str, allowed_by_host: Mapping[str, Sequence[str]], *, today: date
+    raw: Mapping[str, Any],
+    name: str,
+    rules_by_host: Mapping[str, tuple[Sequence[str], Sequence[str]]],
+    *,
+    today: date,
 ) -> list[dict[str, str]]:
-    """What a person has on each host, as the role `accounts` would make it: {host, account, why}."""
+    """What a person has on each host, as the role `accounts` would make it: {host, account, why}.
+
+    rules_by_host: see `parse_hosts`.
+    """
     rows = []
-    for host, allowed in allowed_by_host.items():
-        account = registry_for(raw, "accounts", today=today, only=name, allowed_groups=allowed)[0]
-        keys = len(account["ssh_keys"])
+    for host, (allowed, profiles) in rules_by_host.items():
+        [account] = registry_for(raw, "accounts", today=today, only=name, allowed_groups=allowed, profiles=profiles)
+        keys, access = len(account["ssh_keys"]), account["access"]
+        login = account["shell"] if access == "shell" else f"access {access}"
         what = {
-            "present": f"account, {account['shell']}, {keys} key{'' if keys == 1 else 's'}",
+            "present": f"account, {login}, {keys} key{'' if keys == 1 else 's'}",
             "suspended": "no login; what exists stays",
             "absent": "removed, home archived",
         }[account["state"]]
@@ -75,6 +83,8 @@ def hosts(
         why = account["reason"] or (
             f"in {', '.join(matching)}, allowed here" if allowed else "everyone may use this host"
         )
+        if account["state"] == "present" and access not in profiles:
+            why = f"the host does not serve access {access} (role sshd_jail); {why}"
         rows.append({"host": host, "account": what, "why": why})
     return rows
 

@@ -64,7 +64,7 @@ def test_every_problem_is_listed_and_the_status_is_1(folder: Path, capsys: pytes
 def test_explain_shows_layers_hosts_and_the_command(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer = 'web1 | SUCCESS => {"accounts_allowed_groups": ["vision"]}\n'
+    answer = 'web1 | SUCCESS => {"msg": [["vision"], ["shell"]]}\n'
     monkeypatch.setattr(registry_commands, "output_of", lambda argv: answer)
     status, output, _ = run(folder, capsys, "explain", "a.m@example.org")
     assert status == 0
@@ -95,7 +95,7 @@ def test_a_failing_program_is_reported(capsys: pytest.CaptureFixture[str]) -> No
         (("list", "people", "--state", "suspended", "--today", "2026-12-31"), "starts on 2027-01-01", "amartin"),
         (("list", "groups"), "vision  10001  present  amartin", "retina"),
         (("list", "projects"), "bchen:read", "vision"),
-        (("list", "limits"), "home_gib       GiB         5         unlimited  -", "amartin"),
+        (("list", "limits"), "home_gib              GiB         5         unlimited  -", "amartin"),
         (("list", "people", "--state", "absent"), "no people in state absent", "NAME"),
         (("next-id",), "2003", ":"),
         (("next-id", "projects"), "11002", ":"),

@@ -75,23 +75,37 @@ def test_identity_state_and_roles(registry: Registry) -> None:
 
 
 def test_hosts_say_what_and_why() -> None:
-    allowed = {"web1": [], "web2": ["vision", "other"], "web3": ["other"]}
+    shell = ["shell"]
+    allowed = {"web1": ([], shell), "web2": (["vision", "other"], shell), "web3": (["other"], shell)}
     assert explain.hosts(RAW, "amartin", allowed, today=TODAY) == [
         {"host": "web1", "account": "account, /bin/bash, 1 key", "why": "everyone may use this host"},
         {"host": "web2", "account": "account, /bin/bash, 1 key", "why": "in vision, allowed here"},
         {"host": "web3", "account": "no login; what exists stays", "why": "in none of the groups allowed here: other"},
     ]
     assert [row["why"] for row in explain.hosts(RAW, "bchen", allowed, today=TODAY)] == ["ended on 2026-10-31"] * 3
-    assert explain.hosts(RAW, "fmoreau", {"web1": []}, today=TODAY)[0]["account"] == "removed, home archived"
+    assert explain.hosts(RAW, "fmoreau", {"web1": ([], shell)}, today=TODAY)[0]["account"] == "removed, home archived"
+
+
+def test_a_profile_that_a_host_does_not_serve_is_said() -> None:
+    raw = {**RAW, "people": [{**RAW["people"][0], "access": "jail"}, *RAW["people"][1:]]}
+    name = raw["people"][0]["name"]
+    found = explain.hosts(raw, name, {"web1": ([], ["shell"]), "web2": ([], ["shell", "jail"])}, today=TODAY)
+    assert [(row["account"], row["why"]) for row in found] == [
+        (
+            "account, access jail, 0 keys",
+            "the host does not serve access jail (role sshd_jail); everyone may use this host",
+        ),
+        ("account, access jail, 1 key", "everyone may use this host"),
+    ]
 
 
 def test_ansibles_answer_is_read() -> None:
     output = (
         "[WARNING]: something\n"
-        'web2 | SUCCESS => {\n    "accounts_allowed_groups": ["vision"],\n    "changed": false\n}\n'
-        'web1 | SUCCESS => {\n    "accounts_allowed_groups": "VARIABLE IS NOT DEFINED!",\n    "changed": false\n}\n'
+        'web2 | SUCCESS => {\n    "msg": [["vision"], ["jail", "shell"]],\n    "changed": false\n}\n'
+        'web1 | SUCCESS => {\n    "msg": [[], ["shell"]],\n    "changed": false\n}\n'
     )
-    assert explain.parse_hosts(output) == {"web1": [], "web2": ["vision"]}
+    assert explain.parse_hosts(output) == {"web1": ([], ["shell"]), "web2": (["vision"], ["jail", "shell"])}
     assert explain.parse_hosts("[WARNING]: No hosts matched, nothing to do\n") == {}
     assert "inventories/team" in explain.hosts_argv("inventories/team")
 
