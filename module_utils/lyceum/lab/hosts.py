@@ -36,8 +36,10 @@ OPTIONS = (
     "--device=/dev/fuse",  # rootless containers: images as FUSE file systems
     "--device=/dev/net/tun",  # and their networks
     # A file system of the machine's own below homes and shares: an overlay cannot carry another overlay's layers.
+    # The same for the images that all people share: the overlay cannot show them with other owners.
     "--volume=/home",
     "--volume=/srv",
+    "--volume=/var/lib/lyceum",
     "--pull=never",  # the image is local; a registry must never be asked for its name
     *(f"--cap-add={name}" for name in CAPABILITIES),
 )
