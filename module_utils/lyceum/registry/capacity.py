@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Limits against the hardware (`lyceum_hardware`). Only warnings: a site may overcommit on purpose, but should know."""
+"""Limits against the hardware (`lyceum_hardware`) and against one another. Only warnings: a site may overcommit on
+purpose, but should know."""
 
 from __future__ import annotations
 
@@ -11,11 +12,17 @@ from .findings import Findings
 from .model import Registry
 from .positions import DataPath
 
+WEIGHTS = ("cpu_weight", "io_weight")
+SHARED = ("cpu_cores", "memory_gib", "tasks")
 QUOTAS = tuple(name for name, key in limits.KEYS.items() if key.kind == "quota")
 
 
 def check(registry: Registry, findings: Findings) -> None:
-    """Warn of caps above the hardware and of promised space that is not there. The registry must be valid."""
+    """Warn of caps above the hardware, of missing weights and of promised space that is not there.
+
+    The registry must be valid.
+    """
+    _weights(registry, findings)
     if not registry.hardware:
         return
     for path, values in _places(registry):
@@ -44,6 +51,26 @@ def _never_binds(path: DataPath, key: str, value: Any, hardware: Mapping[str, An
             f"can never bind: lyceum_hardware.{limits.KEYS[key].hardware} is {bound}",
             "Lower it, or write null if unlimited is meant.",
             value=value,
+        )
+
+
+def _weights(registry: Registry, findings: Findings) -> None:
+    """Caps alone are no fairness: four people with a cap of a third each leave nothing for the fifth."""
+    lacking: dict[str, int] = {}
+    for person in registry.people:
+        if person.effective_state(registry.today)[0] == "present":
+            found = limits.effective(registry, person.name)
+            if any(key in found and found[key].value is not None for key in SHARED):
+                for weight in WEIGHTS:
+                    lacking[weight] = lacking.get(weight, 0) + (weight not in found)
+    missing = [weight for weight, people in lacking.items() if people]
+    if missing:
+        findings.warning(
+            ("limits", "defaults"),
+            f"caps {max(lacking.values())} people but gives them no {' and no '.join(missing)}",
+            f"Add {' and '.join(f'`{weight}: 100`' for weight in missing)}: without a weight nobody's share is sure "
+            "when the machine is busy.",
+            show=False,
         )
 
 

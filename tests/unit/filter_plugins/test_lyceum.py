@@ -61,7 +61,11 @@ def test_problems_are_lines() -> None:
 
 
 def test_errors_and_warnings_are_told_apart() -> None:
-    raw = {**RAW, "hardware": {"memory_gib": 1}, "limits": {"defaults": {"memory_gib": 2}}}
+    raw = {
+        **RAW,
+        "hardware": {"memory_gib": 1},
+        "limits": {"defaults": {"memory_gib": 2, "cpu_weight": 100, "io_weight": 100}},
+    }
     assert registry_problems(raw) == []
     assert registry_problems(raw, severity="warning") == [
         (

@@ -101,7 +101,14 @@ _RAW: dict[str, Any] = {
         {"name": "old", "gid": 11002, "owner": "amartin", "members": {"bchen": "write"}, "ends": "2025-12-31"},
     ],
     "limits": {
-        "defaults": {"cpu_cores": 4, "memory_gib": 8, "gpu_slices": 1, "storage_gib": 100},
+        "defaults": {
+            "cpu_cores": 4,
+            "cpu_weight": 100,
+            "io_weight": 100,
+            "memory_gib": 8,
+            "gpu_slices": 1,
+            "storage_gib": 100,
+        },
         "affiliations": {"student": {"memory_gib": 4}, "researcher": {"gpu_slices": None}},
         "exceptions": [
             {

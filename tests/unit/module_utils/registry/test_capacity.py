@@ -12,6 +12,8 @@ from ansible.module_utils.lyceum.registry.problem import WARNING
 
 from .samples import TODAY, registry
 
+WEIGHTS = {"cpu_weight": 100, "io_weight": 100}
+
 
 def check(**sections: Any) -> list[str]:
     raw = registry(**sections)
@@ -39,7 +41,7 @@ def test_caps_above_the_hardware_in_every_layer() -> None:
 
 def test_own_limits_of_a_person_and_of_an_affiliation() -> None:
     people = [{"name": "x", "uid": 2001, "affiliation": "student", "limits": {"cpu_cores": 9}}]
-    limits = {"affiliations": {"student": {"memory_gib": 99, "cpu_cores": None}}}
+    limits = {"defaults": WEIGHTS, "affiliations": {"student": {"memory_gib": 99, "cpu_cores": None}}}
     hardware = {"cpu_cores": 8, "memory_gib": 64}
     assert check(people=people, projects=None, limits=limits, hardware=hardware) == [
         "lyceum_people[x].limits.cpu_cores 9 can never bind: lyceum_hardware.cpu_cores is 8",
@@ -62,3 +64,16 @@ def test_unlimited_promises_nothing() -> None:
     limits = {"defaults": {"home_gib": None, "scratch_gib": 1}}
     people = [{"name": "x", "uid": 2001, "affiliation": "student"}]
     assert check(people=people, projects=None, limits=limits, hardware={"storage_gib": 1}) == []
+
+
+def test_caps_without_weights() -> None:
+    people = [{"name": "x", "uid": 2001, "affiliation": "student"}]
+
+    def found(**defaults: Any) -> list[str]:
+        return check(people=people, projects=None, limits={"defaults": defaults})
+
+    assert found(memory_gib=4) == [
+        "lyceum_limits.defaults  caps 1 people but gives them no cpu_weight and no io_weight"
+    ]
+    assert found(cpu_cores=4, cpu_weight=100) == ["lyceum_limits.defaults  caps 1 people but gives them no io_weight"]
+    assert found(cpu_cores=4, **WEIGHTS) == found(cpu_cores=None) == found(home_gib=5) == []

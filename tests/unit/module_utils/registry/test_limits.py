@@ -129,7 +129,8 @@ def effective(name: str, **sections: Any) -> dict[str, Effective]:
 
 def test_layers_of_a_person() -> None:
     bchen = effective("bchen")
-    assert {key: found.value for key, found in bchen.items()} == {"cpu_cores": 4, "memory_gib": 4, "gpu_slices": 4}
+    values = {key: found.value for key, found in bchen.items()}
+    assert values == {"cpu_cores": 4, "cpu_weight": 100, "io_weight": 100, "memory_gib": 4, "gpu_slices": 4}
     assert bchen["cpu_cores"].layer == "defaults"
     assert bchen["memory_gib"].layer == "affiliation student"
     assert bchen["gpu_slices"].trail == (
