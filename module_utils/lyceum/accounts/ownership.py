@@ -7,19 +7,13 @@ import contextlib
 import errno
 import os
 import stat
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..acl import posix
 from ..errors import LyceumError
 
-ACL_ATTRIBUTES = ("system.posix_acl_access", "system.posix_acl_default")
-# The on-disk format of acl(5) as the kernel gives it: linux/posix_acl_xattr.h, version 2.
-ACL_HEADER = struct.Struct("<I")
-ACL_ENTRY = struct.Struct("<HHI")
-ACL_VERSION = 2
-ACL_USER, ACL_GROUP = 0x02, 0x08
 CAPABILITY = "security.capability"
 
 
@@ -75,22 +69,15 @@ def rewrite_acl(value: bytes, uids: tuple[int, int], gids: tuple[int, int]) -> t
     An entry that is there for the new id already, from whoever had it before, gives way.
     Raises LyceumError for a version other than 2 (the kernel has had no other).
     """
-    (version,) = ACL_HEADER.unpack_from(value)
-    if version != ACL_VERSION:
-        raise LyceumError(f"ACL attribute of unknown version {version}")
-    kept: dict[tuple[int, int], int] = {}
-    moved: dict[tuple[int, int], int] = {}
-    for tag, permissions, number in ACL_ENTRY.iter_unpack(value[ACL_HEADER.size :]):
-        old, new = uids if tag == ACL_USER else gids if tag == ACL_GROUP else (None, number)
-        if number == old:
-            moved[tag, new] = permissions
+    kept: dict[tuple[int, int], posix.Entry] = {}
+    moved: dict[tuple[int, int], posix.Entry] = {}
+    for entry in posix.unpack(value):
+        old, new = uids if entry.tag == posix.USER else gids if entry.tag == posix.GROUP else (None, entry.number)
+        if entry.number == old:
+            moved[entry.tag, new] = entry._replace(number=new)
         else:
-            kept[tag, number] = permissions
-    # The kernel wants named entries in ascending order of id within their tag.
-    entries = [
-        ACL_ENTRY.pack(tag, permissions, number) for (tag, number), permissions in sorted({**kept, **moved}.items())
-    ]
-    return ACL_HEADER.pack(version) + b"".join(entries), len(moved)
+            kept[entry.tag, entry.number] = entry
+    return posix.pack({**kept, **moved}.values()), len(moved)
 
 
 def _hand_over_one(path: str, info: os.stat_result, old: tuple[int, int], new: tuple[int, int]) -> None:
@@ -127,7 +114,7 @@ def _chown(path: str, info: os.stat_result, old: tuple[int, int], new: tuple[int
 
 
 def _acl_changes(path: str, old_uid: int, new_uid: int, old_gid: int, new_gid: int) -> Iterator[tuple[str, bytes, int]]:
-    for name in ACL_ATTRIBUTES:
+    for name in posix.ATTRIBUTES:
         try:
             value = os.getxattr(path, name)
         except OSError as exc:
