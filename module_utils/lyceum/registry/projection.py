@@ -23,6 +23,9 @@ JAIL = "/usr/local/lib/lyceum/sshd_jail/jail"
 SHELLS: Mapping[str, str] = {"sftp": NO_LOGIN, "rsync": JAIL, "jail": JAIL}
 """Login shell of the profiles that are let in without a shell of the person's choice; none and git are not let in."""
 
+EVERYBODY = "lyceum-people"
+"""The group of all people of the registry, and of nobody else: what they share is shared with no service of a host."""
+
 Rows = list[dict[str, Any]]
 
 
@@ -85,7 +88,7 @@ def _accounts(registry: Registry, options: Options) -> Rows:
 
 def _account(registry: Registry, person: Person, options: Options) -> dict[str, Any]:
     state, reason = _state(registry, person, options)
-    groups = registry.unix_groups_of(person)
+    groups = sorted([*registry.unix_groups_of(person), EVERYBODY])
     if person.access in options.profiles and person.access != "shell":
         groups = sorted([*groups, f"lyceum-{person.access}"])
     shell = NO_LOGIN
@@ -124,6 +127,7 @@ def _account_groups(registry: Registry, options: Options) -> Rows:
         for number, profile in enumerate(ACCESS_PROFILES[:-1])
         if profile in options.profiles
     ]
+    found.append((EVERYBODY, first + len(ACCESS_PROFILES) - 1, "present"))
     return [{"name": name, "gid": gid, "state": state, "extra_members": []} for name, gid, state in found]
 
 
@@ -151,6 +155,7 @@ def _storage(registry: Registry, options: Options) -> dict[str, Rows]:
                 "home": person.home,
                 "email": person.email,
                 "affiliation": person.affiliation,
+                "groups": registry.unix_groups_of(person),
                 "state": _state(registry, person, options)[0],
                 "limits": _limits_of(registry, person.name, ("home_gib", "home_files", "scratch_gib", "scratch_files")),
             }

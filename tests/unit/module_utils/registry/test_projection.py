@@ -32,7 +32,7 @@ def test_everything_about_a_person() -> None:
         "access": "shell",
         "shell": "/bin/bash",
         "home": "/home/amartin",
-        "groups": ["retina", "vision"],
+        "groups": ["lyceum-people", "retina", "vision"],
         "state": "present",
         "reason": "",
         "expires": None,
@@ -107,12 +107,14 @@ def test_groups_and_projects() -> None:
         {"name": "nlp", "gid": 10002, "state": "present", "extra_members": []},
         {"name": "retina", "gid": 11001, "state": "present", "extra_members": []},
         {"name": "old", "gid": 11002, "state": "present", "extra_members": []},
+        {"name": "lyceum-people", "gid": 59906, "state": "present", "extra_members": []},
     ]
 
 
 def test_groups_of_one_person() -> None:
     assert [group["name"] for group in registry_for(registry(), "accounts_groups", today=TODAY, only="bchen")] == [
-        "retina"
+        "retina",
+        "lyceum-people",
     ]
 
 
@@ -148,17 +150,18 @@ def test_a_host_that_serves_all_profiles(access: str, shell: str, keys: int) -> 
     entry = {"name": "x", "uid": 2009, "affiliation": "student", "ssh_keys": [samples.ED25519_1], "access": access}
     person = accounts(registry(people=[{**entry, "shell": "/bin/zsh"}], projects=None), profiles=ALL)["x"]
     assert (person["shell"], len(person["ssh_keys"])) == (shell, keys)
-    assert person["groups"] == ([] if access == "shell" else [f"lyceum-{access}"])
+    assert set(person["groups"]) == {"lyceum-people"} | (set() if access == "shell" else {f"lyceum-{access}"})
 
 
 def test_groups_of_the_profiles() -> None:
     found = registry_for(registry(), "accounts_groups", today=TODAY, profiles=ALL)
-    assert [(group["name"], group["gid"]) for group in found][-5:] == [
+    assert [(group["name"], group["gid"]) for group in found][-6:] == [
         ("lyceum-none", 59901),
         ("lyceum-git", 59902),
         ("lyceum-sftp", 59903),
         ("lyceum-rsync", 59904),
         ("lyceum-jail", 59905),
+        ("lyceum-people", 59906),
     ]
 
 
@@ -173,6 +176,7 @@ def test_storage_names_only_who_is_present() -> None:
         "fmoreau": "absent",
     }
     assert found["people"][0]["limits"]["home_gib"] == 200
+    assert found["people"][0]["groups"] == ["retina", "vision"]
     projects = {project["name"]: project for project in found["projects"]}
     assert (projects["retina"]["state"], projects["old"]["state"]) == ("present", "sealed")
     assert projects["old"]["write"] == projects["old"]["read"] == []
