@@ -28,6 +28,37 @@ options:
     type: str
     choices: [present, absent, confirmed]
     default: present
+  blocks:
+    description:
+      - Lines in files of C(/etc/pam.d) without which the drop-in would not mean what it says, one block for a file.
+      - They are put in place before it, taken back with it, and removed with O(state=absent).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: A file in C(/etc/pam.d).
+        type: str
+        required: true
+      text:
+        description: The lines; they stand between two marks.
+        type: str
+        required: true
+      anchor:
+        description: Pattern of the line that they follow; without such a line the module fails.
+        type: str
+        required: true
+      before:
+        description: Put them before that line instead.
+        type: bool
+        default: false
+      strip:
+        description: Pattern removed from every other line of the file.
+        type: str
+      optional:
+        description: A missing file is fine.
+        type: bool
+        default: false
   expect:
     description: Effective options that must hold for users, compared as C(sshd -T) prints them.
     type: list
@@ -94,6 +125,7 @@ pending_confirmation:
   sample: true
 """
 
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -104,6 +136,19 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "path": {"type": "str", "required": True},
     "content": {"type": "str"},
     "state": {"type": "str", "choices": ["present", "absent", "confirmed"], "default": "present"},
+    "blocks": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "path": {"type": "str", "required": True},
+            "text": {"type": "str", "required": True},
+            "anchor": {"type": "str", "required": True},
+            "before": {"type": "bool", "default": False},
+            "strip": {"type": "str"},
+            "optional": {"type": "bool", "default": False},
+        },
+    },
     "expect": {
         "type": "list",
         "elements": "dict",
@@ -120,26 +165,30 @@ def run(params: dict[str, Any], *, check: bool) -> dict[str, Any]:
     spec = dropin.DropinSpec.from_params(params)
     if params["state"] == "confirmed":
         return _confirm(spec, check=check)
-    old = dropin.read(spec.path)
-    # Also when the file is equal: what is around it may have changed what it means.
+    files = dropin.wanted(spec)
+    # Also when the files are equal: what is around them may have changed what they mean.
     dropin.validate(spec)
-    changed = old != spec.content
+    changed = {path: texts for path, texts in files.items() if texts[0] != texts[1]}
     if changed and not check:
-        dropin.install(spec, old)
-        if dropin.read(spec.path) != spec.content:
-            raise LyceumError(f"{spec.path} was written, yet reads differently")
-    verb = "remove" if spec.content is None else "install" if old is None else "update"
+        dropin.install(spec, files)
+        for path in changed:
+            if dropin.read(path) != files[path][1]:
+                raise LyceumError(f"{path} was written, yet reads differently")
+    diffs = [_diff(path, *texts) for path, texts in changed.items()]
     return {
-        "changed": changed,
-        "actions": [f"{verb} {spec.path} and reload {spec.service}"] if changed else [],
+        "changed": bool(changed),
+        "actions": [f"{_verb(*texts)} {path} and reload {spec.service}" for path, texts in changed.items()],
         "pending_confirmation": dropin.pending(spec.path),
-        "diff": {
-            "before_header": str(spec.path),
-            "after_header": str(spec.path),
-            "before": old or "",
-            "after": spec.content or "",
-        },
+        "diff": diffs if len(diffs) > 1 else diffs[0] if diffs else _diff(spec.path, *files[spec.path]),
     }
+
+
+def _verb(old: str | None, new: str | None) -> str:
+    return "remove" if new is None else "install" if old is None else "update"
+
+
+def _diff(path: Path, old: str | None, new: str | None) -> dict[str, str]:
+    return {"before_header": str(path), "after_header": str(path), "before": old or "", "after": new or ""}
 
 
 def _confirm(spec: dropin.DropinSpec, *, check: bool) -> dict[str, Any]:

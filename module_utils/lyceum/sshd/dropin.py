@@ -20,6 +20,7 @@ from typing import Any
 
 from ..errors import CommandError, LyceumError, RefusedError
 from ..files import write_atomically
+from . import blocks
 
 SSHD = "/usr/sbin/sshd"
 MAIN_CONFIG = Path("/etc/ssh/sshd_config")
@@ -42,13 +43,17 @@ class Expectation:
 
 @dataclass(frozen=True)
 class DropinSpec:
-    """The drop-in as wanted. content None removes it. confirm_seconds 0: no commit-confirm."""
+    """The drop-in as wanted. content None removes it. confirm_seconds 0: no commit-confirm.
+
+    blocks: lines in PAM's files without which the drop-in would not mean what it says; they come and go with it.
+    """
 
     path: Path
     content: str | None
     expect: tuple[Expectation, ...]
     service: str
     confirm_seconds: int
+    blocks: tuple[blocks.Block, ...] = ()
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> DropinSpec:
@@ -61,7 +66,10 @@ class DropinSpec:
             for entry in params["expect"]
         )
         content = None if params["state"] == "absent" else params["content"]
-        return cls(path, content, expect, params["service"], params["confirm_seconds"])
+        lines = tuple(blocks.Block.from_params(block) for block in params.get("blocks", ()))
+        if len({block.path for block in lines}) < len(lines):
+            raise LyceumError("blocks: a file can have one block only")
+        return cls(path, content, expect, params["service"], params["confirm_seconds"], lines)
 
 
 def read(path: Path) -> str | None:
@@ -72,6 +80,18 @@ def read(path: Path) -> str | None:
         return None
     except OSError as exc:
         raise LyceumError(f"cannot read {path}: {exc.strerror}") from exc
+
+
+def wanted(spec: DropinSpec) -> dict[Path, tuple[str | None, str | None]]:
+    """path -> (as it is, as it should be) of the drop-in and of every file that gets a block. Raises LyceumError."""
+    files = {spec.path: (read(spec.path), spec.content)}
+    for block in spec.blocks:
+        old = read(block.path)
+        files[block.path] = (
+            old,
+            blocks.apply(block, old, f"lyceum {spec.path.stem}", present=spec.content is not None),
+        )
+    return files
 
 
 def validate(spec: DropinSpec) -> None:
@@ -136,46 +156,57 @@ def _as_sshd(value: Any) -> str:
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
-def install(spec: DropinSpec, old: str | None) -> None:
-    """Put the drop-in in place, arm the way back, reload sshd. Raises LyceumError; the old file is back then."""
+def install(spec: DropinSpec, files: Mapping[Path, tuple[str | None, str | None]]) -> None:
+    """Put the files in place (see `wanted`), arm the way back, reload sshd. Raises LyceumError; the old ones are back.
+
+    The drop-in comes last: it may rely on the others.
+    """
     waiting = pending(spec.path)
+    order = [path for path in files if path != spec.path] + [spec.path]
     try:
         if spec.confirm_seconds:
-            arm_revert(spec, old)
+            arm_revert(spec, {path: old for path, (old, _new) in files.items()})
         elif waiting:
             disarm_revert(spec.path)
-        _put(spec.path, spec.content)
+        for path in order:
+            _put(path, files[path][1])
         _sshd(["-t"], f"sshd refuses the configuration once {spec.path.name} is in place; the old one is back")
         reload(spec.service)
     except LyceumError:
-        _put(spec.path, old)
+        for path in reversed(order):
+            _put(path, files[path][0])
         # An old file that was itself still waiting for its confirmation goes on waiting.
         if not waiting:
             disarm_revert(spec.path)
         raise
 
 
-def arm_revert(spec: DropinSpec, old: str | None) -> None:
-    """Start a timer on the host that puts the old drop-in back and reloads sshd. Raises LyceumError.
+def arm_revert(spec: DropinSpec, old: Mapping[Path, str | None]) -> None:
+    """Start a timer on the host that puts the old files back and reloads sshd. Raises LyceumError.
 
     What is taken back to is the last state that was confirmed: a change on top of a waiting one keeps its way back.
     """
-    kept, nothing = STATE_DIRECTORY / spec.path.name, STATE_DIRECTORY / f"{spec.path.name}.none"
+    saved = STATE_DIRECTORY / f"{spec.path.name}.saved"
     waiting = pending(spec.path)
     disarm_revert(spec.path)
     try:
-        STATE_DIRECTORY.mkdir(mode=0o700, exist_ok=True)
+        for directory in (STATE_DIRECTORY, saved):
+            directory.mkdir(mode=0o700, exist_ok=True)
         if not waiting:
-            for state in (kept, nothing):
-                state.unlink(missing_ok=True)
+            for state in saved.iterdir():
+                state.unlink()
     except OSError as exc:
         raise LyceumError(f"cannot use {STATE_DIRECTORY}: {exc.strerror}; nothing was changed") from exc
-    if not waiting:
-        write_atomically(nothing if old is None else kept, (old or "").encode("utf-8", "surrogateescape"), 0o600)
-    quoted = shlex.quote(str(spec.path))
-    undo = f"rm -f {quoted}" if nothing.exists() else f"cp {shlex.quote(str(kept))} {quoted}"
+    steps = []
+    for path, content in old.items():
+        kept, nothing = (saved / f"{path.parent.name}.{path.name}.{kind}" for kind in ("kept", "none"))
+        if not (kept.exists() or nothing.exists()):
+            state = nothing if content is None else kept
+            write_atomically(state, (content or "").encode("utf-8", "surrogateescape"), 0o600)
+        quoted = shlex.quote(str(path))
+        steps.append(f"rm -f {quoted}" if nothing.exists() else f"cp {shlex.quote(str(kept))} {quoted}")
     waits = _pending_file(spec.path)
-    script = f"{undo} && systemctl reload {shlex.quote(spec.service)}; rm -f {shlex.quote(str(waits))}"
+    script = f"{' && '.join(steps)} && systemctl reload {shlex.quote(spec.service)}; rm -f {shlex.quote(str(waits))}"
     _run(
         [
             "systemd-run",

@@ -97,5 +97,5 @@ def test_bad_input_is_one_message(
 
 
 def test_a_write_without_effect_is_a_failure(sshd: Sshd, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dropin, "install", lambda _spec, _old: None)
+    monkeypatch.setattr(dropin, "install", lambda _spec, _files: None)
     assert run(CONTENT)["msg"] == f"{sshd.path} was written, yet reads differently"

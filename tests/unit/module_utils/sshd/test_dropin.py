@@ -19,6 +19,10 @@ KEYS = "AuthorizedKeysFile /etc/ssh/authorized_keys.d/%u\nPasswordAuthentication
 WANTED = {"authorizedkeysfile": "/etc/ssh/authorized_keys.d/%u", "PasswordAuthentication": False}
 
 
+def install(spec: dropin.DropinSpec) -> None:
+    dropin.install(spec, dropin.wanted(spec))
+
+
 def etc(sshd: Sshd) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in [sshd.main, *sshd.dropins.iterdir()]}
 
@@ -127,7 +131,7 @@ def test_bytes_that_are_not_utf8_survive(sshd: Sshd) -> None:
     sshd.path.write_bytes(b"# old \xff\r\n")
     old = dropin.read(sshd.path)
     dropin.validate(sshd.spec(old))
-    dropin.install(sshd.spec(KEYS, confirm_seconds=60), old)
+    install(sshd.spec(KEYS, confirm_seconds=60))
     sshd.time_passes()
     assert sshd.path.read_bytes() == b"# old \xff\r\n"
 
@@ -150,7 +154,7 @@ def test_a_dangling_link_beside_it_is_named(sshd: Sshd) -> None:
 def test_the_directory_may_be_missing(sshd: Sshd) -> None:
     sshd.dropins.rmdir()
     dropin.validate(sshd.spec(KEYS, {"root": WANTED}))
-    dropin.install(sshd.spec(KEYS), None)
+    install(sshd.spec(KEYS))
     assert sshd.path.read_text() == KEYS
 
 
@@ -158,7 +162,7 @@ def test_the_directory_may_be_missing(sshd: Sshd) -> None:
 
 
 def test_install_arms_first_then_reloads(sshd: Sshd) -> None:
-    dropin.install(sshd.spec(KEYS), None)
+    install(sshd.spec(KEYS))
     assert sshd.path.read_text() == KEYS
     assert stat.S_IMODE(sshd.path.stat().st_mode) == 0o644
     assert dropin.pending(sshd.path)
@@ -172,7 +176,7 @@ def test_install_arms_first_then_reloads(sshd: Sshd) -> None:
 def test_an_unconfirmed_change_is_taken_back(sshd: Sshd, old: str | None) -> None:
     if old is not None:
         sshd.path.write_text(old)
-    dropin.install(sshd.spec(KEYS), old)
+    install(sshd.spec(KEYS))
     sshd.time_passes()
     assert dropin.read(sshd.path) == old
     assert not dropin.pending(sshd.path)
@@ -180,7 +184,7 @@ def test_an_unconfirmed_change_is_taken_back(sshd: Sshd, old: str | None) -> Non
 
 
 def test_a_confirmed_change_stays(sshd: Sshd) -> None:
-    dropin.install(sshd.spec(KEYS), None)
+    install(sshd.spec(KEYS))
     dropin.disarm_revert(sshd.path)
     assert not dropin.pending(sshd.path)
     assert sorted(path.name for path in (sshd.root / "active").iterdir()) == ["ssh"]
@@ -189,22 +193,22 @@ def test_a_confirmed_change_stays(sshd: Sshd) -> None:
 
 def test_a_second_change_before_the_confirmation_goes_back_to_what_was_confirmed(sshd: Sshd) -> None:
     sshd.path.write_text("# confirmed\n")
-    dropin.install(sshd.spec("# first\n"), "# confirmed\n")
-    dropin.install(sshd.spec("# second\n"), "# first\n")
+    install(sshd.spec("# first\n"))
+    install(sshd.spec("# second\n"))
     assert sshd.path.read_text() == "# second\n"
     sshd.time_passes()
     assert sshd.path.read_text() == "# confirmed\n"
-    dropin.install(sshd.spec("# third\n"), "# confirmed\n")
+    install(sshd.spec("# third\n"))
     dropin.disarm_revert(sshd.path)
-    dropin.install(sshd.spec("# fourth\n"), "# third\n")
+    install(sshd.spec("# fourth\n"))
     sshd.time_passes()
     assert sshd.path.read_text() == "# third\n"
 
 
 def test_two_dropins_wait_on_their_own(sshd: Sshd) -> None:
     other = sshd.spec("# other\n", path=str(sshd.dropins / "50 odd.conf"))
-    dropin.install(sshd.spec(KEYS), None)
-    dropin.install(other, None)
+    install(sshd.spec(KEYS))
+    install(other)
     dropin.disarm_revert(other.path)
     assert dropin.pending(sshd.path)
     sshd.time_passes()
@@ -213,8 +217,8 @@ def test_two_dropins_wait_on_their_own(sshd: Sshd) -> None:
 
 
 def test_installing_for_good_needs_no_timer_and_ends_a_waiting_one(sshd: Sshd) -> None:
-    dropin.install(sshd.spec("# first\n"), None)
-    dropin.install(sshd.spec(KEYS, confirm_seconds=0), "# first\n")
+    install(sshd.spec("# first\n"))
+    install(sshd.spec(KEYS, confirm_seconds=0))
     assert not dropin.pending(sshd.path)
     assert sorted(path.name for path in (sshd.root / "active").iterdir()) == ["ssh"]
     assert sum(call.startswith("systemd-run") for call in sshd.calls) == 1
@@ -222,7 +226,7 @@ def test_installing_for_good_needs_no_timer_and_ends_a_waiting_one(sshd: Sshd) -
 
 def test_removal_is_taken_back_too(sshd: Sshd) -> None:
     sshd.path.write_text(KEYS)
-    dropin.install(sshd.spec(None), KEYS)
+    install(sshd.spec(None))
     assert not sshd.path.exists()
     sshd.time_passes()
     assert sshd.path.read_text() == KEYS
@@ -244,16 +248,16 @@ def test_whatever_fails_the_old_file_is_back_and_no_timer_runs(
         sshd.path.write_text(old)
     (sshd.root / trouble).touch()
     with pytest.raises(kind, match=message):
-        dropin.install(sshd.spec("BadOption 1\n" if trouble == "bad" else KEYS), old)
+        install(sshd.spec("BadOption 1\n" if trouble == "bad" else KEYS))
     assert dropin.read(sshd.path) == old
     assert not dropin.pending(sshd.path)
     assert sorted(path.name for path in (sshd.root / "active").iterdir()) == ["ssh"]
 
 
 def test_a_failure_on_top_of_a_waiting_change_keeps_it_waiting(sshd: Sshd) -> None:
-    dropin.install(sshd.spec("# first\n"), None)
+    install(sshd.spec("# first\n"))
     with pytest.raises(RefusedError):
-        dropin.install(sshd.spec("BadOption 1\n"), "# first\n")
+        install(sshd.spec("BadOption 1\n"))
     assert sshd.path.read_text() == "# first\n"
     assert dropin.pending(sshd.path)
     sshd.time_passes()
@@ -262,7 +266,7 @@ def test_a_failure_on_top_of_a_waiting_change_keeps_it_waiting(sshd: Sshd) -> No
 
 def test_an_sshd_that_does_not_run_is_not_reloaded(sshd: Sshd) -> None:
     (sshd.root / "active/ssh").unlink()
-    dropin.install(sshd.spec(KEYS), None)
+    install(sshd.spec(KEYS))
     assert sshd.path.exists()
     assert "systemctl reload ssh" not in sshd.calls
 
@@ -270,7 +274,7 @@ def test_an_sshd_that_does_not_run_is_not_reloaded(sshd: Sshd) -> None:
 def test_without_systemd_the_message_says_so(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(sshd.root))
     with pytest.raises(CommandError, match=r"systemctl is not installed"):
-        dropin.install(sshd.spec(KEYS), None)
+        install(sshd.spec(KEYS))
     assert not sshd.path.exists()
 
 
