@@ -6,13 +6,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: lab_hosts
-short_description: Boot lab hosts as containers that are reached over SSH
+short_description: Boot lab hosts that are reached over SSH
 description:
-  - Takes the whole list of hosts. Each is a container that runs systemd and sshd, published on 127.0.0.1.
+  - Takes the whole list of hosts. Each runs systemd and sshd, as a container that is published on 127.0.0.1, or on a
+    kernel of its own behind a network device between this machine and the host alone.
   - Hosts that are as they should be are left alone. A host whose definition changed, or whose creation was
     interrupted, is made anew. Hosts of this lab that are not in the list are removed.
   - Makes a key for the controller and one throw-away key per person, and writes C(ssh_config) and C(known_hosts) into
-    O(state_dir). Host keys are read through the engine, so no connection ever trusts an unseen key.
+    O(state_dir). Host keys are known before the first connection, so none ever trusts an unseen key.
 author: Lyceum contributors
 options:
   state:
@@ -44,9 +45,29 @@ options:
         description: Debian release to boot, a key of O(images).
         type: str
         required: true
+      kernel:
+        description:
+          - V(shared) boots a container, on the kernel of this machine. V(own) boots a user-mode Linux kernel, which can
+            what the machine's may not (disk quotas, cgroup v2, auditd, all sysctls, a real reboot), and takes seconds.
+        type: str
+        choices: [shared, own]
+        default: shared
   images:
-    description: The RV(lab_image#module:images) that the M(lab_image) module returned. Required with O(state=present).
+    description: The RV(lab_image#module:images) that the M(lab_image) module returned, for hosts that are containers.
     type: dict
+    default: {}
+  kernel:
+    description: The RV(lab_kernel#module:kernel) that the M(lab_kernel) module returned, for the other hosts.
+    type: dict
+    default: {}
+  disks:
+    description: The RV(lab_kernel#module:disks) that the M(lab_kernel) module returned.
+    type: dict
+    default: {}
+  memory_mib:
+    description: Memory in MiB of each host with a kernel of its own. It is taken as the host uses it.
+    type: int
+    default: 1536
   people:
     description: Names of the people who get a throw-away key in C(keys/) of O(state_dir).
     type: list
@@ -89,10 +110,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 hosts:
-  description: The finished hosts, with container id, port on 127.0.0.1 and public host key.
+  description: The finished hosts, with an identity, address, port, public host key, and where to connect from.
   returned: always
   type: dict
-  sample: {lab-debian12: {container: 4f5e6d, port: 21234, host_key: ssh-ed25519 AAAA}}
+  sample:
+    lab-debian12: {identity: 4f5e6d, address: 127.0.0.1, port: 21234, host_key: ssh-ed25519 AAAA, source: ""}
 ssh_config:
   description: File for C(ssh -F) that reaches every host by its name.
   returned: always
@@ -113,27 +135,41 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.lyceum.errors import LyceumError
 from ansible.module_utils.lyceum.lab import hosts as core
+from ansible.module_utils.lyceum.lab.containers import Containers
 from ansible.module_utils.lyceum.lab.engine import Engine, find, instance_id, machine_lock
+from ansible.module_utils.lyceum.lab.kernel import Kernel
+from ansible.module_utils.lyceum.lab.usermode import UserModeHosts
 
 
-def lab_of(params: dict[str, Any]) -> core.Lab:
-    """The lab that the parameters describe."""
-    return core.Lab(
-        engine=Engine(params["engine"]["kind"], tuple(params["engine"]["argv"])) if params["engine"] else None,
-        state_dir=Path(params["state_dir"]),
-        init=Path(params["init"]).read_bytes() if params["init"] else b"",
-        seed=Path(params["seed"]).read_text() if params["seed"] else "",
+def lab_of(params: dict[str, Any]) -> tuple[core.Lab, Containers, UserModeHosts]:
+    """The lab that the parameters describe, and both ways to have hosts."""
+    folder = Path(params["state_dir"])
+    instance = instance_id(folder)
+    seed = Path(params["seed"]).read_text() if params["seed"] else ""
+    engine = Engine(params["engine"]["kind"], tuple(params["engine"]["argv"])) if params["engine"] else None
+    found = params["kernel"]
+    kernel = Kernel(Path(found["tree"]), found["version"], found["quick"]) if found else None
+    lab = core.Lab(folder, {})
+    containers = Containers(
+        engine, instance, lab.key, Path(params["init"]).read_bytes() if params["init"] else b"", seed
     )
+    machines = UserModeHosts(folder, instance, lab.key, kernel, params["memory_mib"], seed)
+    lab.backends = {core.SHARED: containers, core.OWN: machines}
+    return lab, containers, machines
 
 
 def present(params: dict[str, Any], check: bool) -> dict[str, Any]:
     """Boot what is missing and verify every host by a login."""
-    lab = lab_of(params)
+    lab, containers, machines = lab_of(params)
     keys = lab.missing_keys(params["people"])
     if not check:
         lab.make_keys(keys)
-    public_key = core.public_half(lab.key)
-    hosts = [lab.wanted(item["name"], params["images"][item["release"]], public_key) for item in params["hosts"]]
+    hosts = [
+        machines.wanted(item["name"], params["disks"].get(item["release"], ""))
+        if item["kernel"] == core.OWN
+        else containers.wanted(item["name"], params["images"][item["release"]])
+        for item in params["hosts"]
+    ]
     observed = lab.observe()
     actions = core.plan(hosts, observed, lab.records())
     if not actions and lab.stale_files():
@@ -153,9 +189,9 @@ def present(params: dict[str, Any], check: bool) -> dict[str, Any]:
 
 def absent(params: dict[str, Any], check: bool) -> dict[str, Any]:
     """Remove every host of the lab and its files."""
-    lab = lab_of(params)
-    if lab.engine is None:
-        lab.engine = find("auto")
+    lab, containers, _machines = lab_of(params)
+    if containers.engine is None:
+        containers.engine = find("auto")
     observed = lab.observe()
     actions = core.plan([], observed, {})
     if not check:
@@ -166,19 +202,26 @@ def absent(params: dict[str, Any], check: bool) -> dict[str, Any]:
 
 def main() -> None:
     """Translate between Ansible and the core."""
-    host = {"name": {"type": "str", "required": True}, "release": {"type": "str", "required": True}}
+    host = {
+        "name": {"type": "str", "required": True},
+        "release": {"type": "str", "required": True},
+        "kernel": {"type": "str", "choices": [core.SHARED, core.OWN], "default": core.SHARED},
+    }
     module = AnsibleModule(
         argument_spec={
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "engine": {"type": "dict", "default": {}},
             "state_dir": {"type": "path", "required": True},
             "hosts": {"type": "list", "elements": "dict", "default": [], "options": host},
-            "images": {"type": "dict"},
+            "images": {"type": "dict", "default": {}},
+            "kernel": {"type": "dict", "default": {}},
+            "disks": {"type": "dict", "default": {}},
+            "memory_mib": {"type": "int", "default": 1536},
             "people": {"type": "list", "elements": "str", "default": [], "no_log": False},
             "init": {"type": "path"},
             "seed": {"type": "path"},
         },
-        required_if=[("state", "present", ["init", "images"])],
+        required_if=[("state", "present", ["init"])],
         supports_check_mode=True,
     )
     step = present if module.params["state"] == "present" else absent

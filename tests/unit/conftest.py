@@ -63,5 +63,5 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDocker:
     monkeypatch.setattr(engine, "KEYRING", keyring)
     monkeypatch.setattr(engine, "PIDFILE", tmp_path / "dockerd.pid")
     monkeypatch.setattr(hosts, "greets", lambda port: True)
-    monkeypatch.setattr("ansible.module_utils.lyceum.lab.images._cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setattr("ansible.module_utils.lyceum.lab.images.cache_dir", lambda: tmp_path / "cache")
     return fake

@@ -40,10 +40,13 @@ STOP_SECONDS = 30
 PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
 
 
-def run(argv: Sequence[str], *, stdin: str | bytes | None = None, timeout: float | None = None) -> str:
+def run(
+    argv: Sequence[str], *, stdin: str | bytes | None = None, timeout: float | None = None, keep: Sequence[int] = ()
+) -> str:
     """Run a program to its end and return its standard output.
 
-    timeout: seconds. Raises CommandError with the exit status and the last lines of standard error.
+    timeout: seconds. keep: descriptors that it inherits. Raises CommandError with the exit status and the last lines
+    of standard error.
     """
     data = stdin.encode() if isinstance(stdin, str) else stdin
     try:
@@ -54,6 +57,7 @@ def run(argv: Sequence[str], *, stdin: str | bytes | None = None, timeout: float
             timeout=timeout,
             check=False,
             env={**os.environ, "LC_ALL": "C", "PATH": PATH},
+            pass_fds=tuple(keep),
         )
     except (FileNotFoundError, PermissionError) as exc:
         # "Permission denied" also for a program that is nowhere, when a folder of the PATH may not be entered.
@@ -302,8 +306,8 @@ def outer_mtu(route: Path = Path("/proc/net/route"), classes: Path = Path("/sys/
 
 
 @contextlib.contextmanager
-def machine_lock(name: str) -> Iterator[None]:
-    """Hold a lock that all labs of this machine share."""
+def machine_lock(name: str) -> Iterator[int]:
+    """Hold a lock that all labs of this machine share. Yields its descriptor: who inherits it holds the lock, too."""
     folder = Path("/run/lock")
     path = (folder if folder.is_dir() else Path(tempfile.gettempdir())) / f"lyceum-lab-{name}.lock"
     # Not O_CREAT on an existing file: kernels refuse that in sticky folders when another user made it.
@@ -315,6 +319,6 @@ def machine_lock(name: str) -> Iterator[None]:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        yield handle
     finally:
         os.close(handle)

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Booted lab hosts: observe, plan and apply containers that run systemd and sshd, and the files that reach them."""
+"""Booted lab hosts: observe, plan and apply machines that run systemd and sshd, and the files that reach them."""
 
 from __future__ import annotations
 
 import concurrent.futures
-import hashlib
 import io
 import json
 import os
@@ -14,93 +13,90 @@ import tarfile
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import CommandError, LyceumError
-from .engine import LABEL, Engine, instance_id, network_name, run
+from .engine import run
 
-CAPABILITIES = ("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "SYS_NICE", "LINUX_IMMUTABLE", "AUDIT_CONTROL")
-
-OPTIONS = (
-    "--cgroupns=private",  # never the machine's own cgroup tree
-    "--restart=always",  # a reboot inside the host ends the container
-    "--stop-signal=SIGRTMIN+3",
-    "--security-opt=seccomp=unconfined",
-    "--security-opt=apparmor=unconfined",  # its stock profile refuses the mounts of lab-init
-    "--tmpfs=/run:exec,mode=755",
-    "--tmpfs=/run/lock",
-    "--tmpfs=/tmp:exec",
-    "--device=/dev/fuse",  # rootless containers: images as FUSE file systems
-    "--device=/dev/net/tun",  # and their networks
-    # A file system of the machine's own below homes and shares: an overlay cannot carry another overlay's layers.
-    # The same for the images that all people share: the overlay cannot show them with other owners.
-    "--volume=/home",
-    "--volume=/srv",
-    "--volume=/var/lib/lyceum",
-    "--pull=never",  # the image is local; a registry must never be asked for its name
-    *(f"--cap-add={name}" for name in CAPABILITIES),
-)
-
-INIT = "usr/local/sbin/lab-init"
 BOOT_SECONDS = 90
-# Below the kernel's range for outgoing connections, so that a restarted host finds its port free again.
-PORTS = range(20000, 30000)
+
+SHARED, OWN = "shared", "own"
+"""Whose kernel a host runs on: that of this machine, as a container, or one that only it uses."""
 
 
 @dataclass(frozen=True)
 class Host:
-    """A host as it should be. spec: hash of everything that only a new container can change."""
+    """A host as it should be. spec: hash of everything that only a new host can change."""
 
     name: str
     image: str
     spec: str
+    kernel: str = SHARED
 
 
 @dataclass(frozen=True)
 class Observed:
-    """A container of this lab as the engine reports it."""
+    """A host of this lab as this machine shows it."""
 
-    container: str
+    identity: str
     spec: str
     running: bool
+    kernel: str = SHARED
 
 
 @dataclass(frozen=True)
 class Record:
-    """A finished host as this lab remembers it; a container without its record was left half-made."""
+    """A finished host as this lab remembers it; one without its record was left half-made.
 
-    container: str
+    source: address of this machine to connect from, which is there as long as the host's network; empty: any.
+    """
+
+    identity: str
+    address: str
     port: int
     host_key: str
+    source: str = ""
 
 
 @dataclass(frozen=True)
 class Action:
-    """One step of a plan. kind: create | replace | start | remove, and `files` for the client files alone."""
+    """One step of a plan. kind: create | replace | start | remove, and `files` for the client files alone.
+
+    kernel: of the host as it is now.
+    """
 
     kind: str
     host: str
     sentence: str
+    kernel: str = SHARED
+
+
+class Backend(Protocol):
+    """One way to have hosts."""
+
+    def observe(self) -> dict[str, Observed]:
+        """All its hosts of this lab, also unfinished ones, by name."""
+
+    def create(self, host: Host) -> Record:
+        """Make, boot and seed a host."""
+
+    def start(self, name: str, record: Record) -> None:
+        """Boot a stopped host."""
+
+    def remove(self, name: str) -> None:
+        """Remove a host with everything that belongs to it."""
 
 
 @dataclass
 class Lab:
-    """One lab: its engine (None only in check mode on a machine that has none yet) and its files."""
+    """One lab: what carries its hosts, by the kernel they run on, and its files."""
 
-    engine: Engine | None
     state_dir: Path
-    init: bytes = b""
-    seed: str = ""
+    backends: Mapping[str, Backend]
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _ports: set[int] = field(default_factory=set)
-
-    @property
-    def instance(self) -> str:
-        """Instance id, part of every object's name."""
-        return instance_id(self.state_dir)
 
     @property
     def key(self) -> Path:
@@ -112,39 +108,21 @@ class Lab:
         """File for `ssh -F` that reaches every host by its name."""
         return self.state_dir / "ssh_config"
 
-    def container(self, host: str) -> str:
-        """Name of a host's container."""
-        return f"{network_name(self.instance)}-{host}"
-
     # -- observe ---------------------------------------------------------------------------------------------------
 
     def observe(self) -> dict[str, Observed]:
-        """All containers of this lab by host name, in two engine calls."""
-        if self.engine is None:
-            return {}
-        identities = self.engine.lines("ps", "--all", "--quiet", "--filter", f"label={LABEL}={self.instance}")
-        if not identities:
-            return {}
-        found = {}
-        for item in json.loads(self.engine.run("container", "inspect", *identities)):
-            labels = item["Config"]["Labels"]
-            found[labels[f"{LABEL}.host"]] = Observed(
-                container=item["Id"], spec=labels[f"{LABEL}.spec"], running=bool(item["State"]["Running"])
-            )
-        return found
+        """All hosts of this lab by name."""
+        return {name: host for backend in self.backends.values() for name, host in backend.observe().items()}
 
     def records(self) -> dict[str, Record]:
         """Finished hosts by name."""
         try:
-            text = (self.state_dir / "hosts.json").read_text()
+            content = json.loads((self.state_dir / "hosts.json").read_text())
         except FileNotFoundError:
             return {}
-        return {name: Record(**values) for name, values in json.loads(text).items()}
-
-    def wanted(self, name: str, image: str, public_key: str) -> Host:
-        """A desired host with its hash."""
-        inputs = [image, OPTIONS, hashlib.sha256(self.init).hexdigest(), public_key]
-        return Host(name, image, hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16])
+        fields = set(Record.__dataclass_fields__)
+        # Written by another version of this file: such a host counts as unfinished.
+        return {name: Record(**values) for name, values in content.items() if set(values) == fields}
 
     # -- apply -----------------------------------------------------------------------------------------------------
 
@@ -173,65 +151,22 @@ class Lab:
 
     def _apply_one(self, action: Action, host: Host | None) -> None:
         if action.kind in ("remove", "replace"):
-            self._forget(action.host)
-            self._engine().run("rm", "--force", "--volumes", self.container(action.host))
+            self._remove(action)
         if action.kind == "start":
             try:
-                self._start(action.host)
+                self.backends[action.kernel].start(action.host, self.records()[action.host])
                 return
             except CommandError:
                 # For instance its port is taken by now. A lab host holds nothing that a new one does not get again.
-                self._forget(action.host)
-                self._engine().run("rm", "--force", "--volumes", self.container(action.host))
+                self._remove(action)
         if action.kind != "remove" and host is not None:
-            self._create(host)
+            record = self.backends[host.kernel].create(host)
+            with self._lock:
+                self._write_records({**self.records(), host.name: record})
 
-    def _engine(self) -> Engine:
-        if self.engine is None:
-            raise LyceumError("No container engine: run the engine step first.")
-        return self.engine
-
-    def _start(self, name: str) -> None:
-        self._engine().run("start", self.container(name))
-        self._wait(name, self.records()[name].port)
-
-    def _create(self, host: Host) -> None:
-        engine, name = self._engine(), self.container(host.name)
-        with self._lock:
-            port = free_port(name, self._ports)
-            self._ports.add(port)
-        engine.run(
-            "create", "--name", name, "--hostname", host.name, "--network", network_name(self.instance),
-            "--network-alias", host.name, "--publish", f"127.0.0.1:{port}:22",
-            "--label", f"{LABEL}={self.instance}", "--label", f"{LABEL}.host={host.name}",
-            "--label", f"{LABEL}.spec={host.spec}", *OPTIONS, host.image, f"/{INIT}",
-        )  # fmt: skip
-        engine.run("cp", "-", f"{name}:/", stdin=archive(self.init, public_half(self.key)))
-        engine.run("start", name)
-        self._wait(host.name, port)
-        if self.seed:
-            engine.run("exec", "--interactive", name, "sh", "-eu", "-s", stdin=self.seed, timeout=BOOT_SECONDS)
-        # Read through the engine, which we trust already: the first ssh connection accepts nothing unseen.
-        host_key = engine.run("exec", name, "cat", "/etc/ssh/ssh_host_ed25519_key.pub").split()
-        identity = engine.run("container", "inspect", "--format", "{{.Id}}", name).strip()
-        with self._lock:
-            self._write_records({**self.records(), host.name: Record(identity, port, " ".join(host_key[:2]))})
-
-    def _wait(self, name: str, port: int) -> None:
-        """Wait until systemd has started everything and sshd greets; raise CommandError with the failed units."""
-        engine, container = self._engine(), self.container(name)
-        deadline = time.monotonic() + BOOT_SECONDS
-        state = ""
-        while state not in ("running", "degraded") or not greets(port):
-            if time.monotonic() > deadline:
-                raise CommandError(f"{name} did not boot within {BOOT_SECONDS} s; systemd says {state or 'nothing'!r}.")
-            time.sleep(0.1)
-            # It ends with a status other than 0 for every state but `running`.
-            script = "systemctl is-system-running || true"
-            state = engine.run("exec", container, "sh", "-c", script, timeout=BOOT_SECONDS).strip()
-        if state == "degraded":
-            units = engine.run("exec", container, "systemctl", "list-units", "--failed", "--plain", "--no-legend")
-            raise CommandError(f"{name} booted with failed units: {units.strip()}")
+    def _remove(self, action: Action) -> None:
+        self._forget(action.host)
+        self.backends[action.kernel].remove(action.host)
 
     def _forget(self, name: str) -> None:
         with self._lock:
@@ -255,7 +190,7 @@ class Lab:
         """Content of ssh_config and known_hosts for the finished hosts."""
         records = self.records()
         known = self.state_dir / "known_hosts"
-        blocks = [ssh_block(name, record.port, known, self.key) for name, record in sorted(records.items())]
+        blocks = [ssh_block(name, record, known, self.key) for name, record in sorted(records.items())]
         keys = [f"{name} {record.host_key}\n" for name, record in sorted(records.items())]
         return {self.ssh_config: "\n".join(blocks), known: "".join(keys)}
 
@@ -284,19 +219,29 @@ class Lab:
 
 
 def plan(hosts: Sequence[Host], observed: Mapping[str, Observed], records: Mapping[str, Record]) -> list[Action]:
-    """Steps from the containers that exist to the hosts that should. Containers of this lab only; pure."""
+    """Steps from the hosts that exist to those that should. Hosts of this lab only; pure."""
     wanted = {host.name for host in hosts}
-    actions = [Action("remove", name, f"remove {name}") for name in sorted(observed) if name not in wanted]
+    actions = [
+        Action("remove", name, f"remove {name}", found.kernel)
+        for name, found in sorted(observed.items())
+        if name not in wanted
+    ]
     for host in hosts:
         found, record = observed.get(host.name), records.get(host.name)
         if found is None:
-            actions.append(Action("create", host.name, f"create {host.name} from {host.image}"))
-        elif found.spec != host.spec:
-            actions.append(Action("replace", host.name, f"replace {host.name}: its definition changed"))
-        elif record is None or record.container != found.container:
-            actions.append(Action("replace", host.name, f"replace {host.name}: it was left half-made"))
+            actions.append(
+                Action(
+                    "create",
+                    host.name,
+                    f"create {host.name}{' with a kernel of its own' if host.kernel == OWN else f' from {host.image}'}",
+                )
+            )
+        elif found.spec and found.spec != host.spec:
+            actions.append(Action("replace", host.name, f"replace {host.name}: its definition changed", found.kernel))
+        elif record is None or record.identity != found.identity:
+            actions.append(Action("replace", host.name, f"replace {host.name}: it was left half-made", found.kernel))
         elif not found.running:
-            actions.append(Action("start", host.name, f"start {host.name}"))
+            actions.append(Action("start", host.name, f"start {host.name}", found.kernel))
     return actions
 
 
@@ -311,13 +256,15 @@ def describe_wanted(hosts: Sequence[Host]) -> str:
     return "".join(f"{host.name}: {host.spec} running\n" for host in sorted(hosts, key=lambda host: host.name))
 
 
-def ssh_block(name: str, port: int, known_hosts: Path, key: Path) -> str:
+def ssh_block(name: str, record: Record, known_hosts: Path, key: Path) -> str:
     """Client configuration of one host. Only root gets the controller's key: people must show their own."""
+    # A host that is down is not looked for outside this machine.
+    source = f"\n    BindAddress {record.source}" if record.source else ""
     return f"""\
 Host {name}
-    HostName 127.0.0.1
+    HostName {record.address}{source}
     HostKeyAlias {name}
-    Port {port}
+    Port {record.port}
     User root
     IdentitiesOnly yes
     IdentityAgent none
@@ -334,51 +281,27 @@ def quote(path: Path) -> str:
     return '"' + str(path).replace("%", "%%") + '"'
 
 
-def free_port(name: str, taken: Collection[int] = ()) -> int:
-    """A TCP port of 127.0.0.1 that is free now, the same one for the same container where possible.
-
-    taken: ports given to hosts that do not listen yet.
-    """
-    first = int(hashlib.sha256(name.encode()).hexdigest(), 16) % len(PORTS)
-    for offset in range(len(PORTS)):
-        port = PORTS[(first + offset) % len(PORTS)]
-        if port in taken:
-            continue
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise LyceumError(f"No free port in {PORTS.start}-{PORTS.stop - 1} on 127.0.0.1.")
-
-
-def greets(port: int) -> bool:
-    """Whether an SSH server answers on a port of 127.0.0.1."""
+def greets(address: str, port: int, source: str = "") -> bool:
+    """Whether an SSH server answers there. source: address of this machine to ask from."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=2) as link:
+        with socket.create_connection((address, port), timeout=2, source_address=(source, 0)) as link:
             return link.recv(8).startswith(b"SSH-2.0")
     except OSError:
         return False
 
 
-def archive(init: bytes, public_key: str) -> bytes:
-    """Tar with what a new container gets before its first boot: its init and the controller's key."""
+def tar(entries: Mapping[str, tuple[int, bytes | None]]) -> bytes:
+    """Archive of files that belong to root: mode and content by path, None for a folder."""
     data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as tar:
-        for path, mode, content in (
-            (INIT, 0o755, init),
-            ("root/.ssh", 0o700, None),
-            ("root/.ssh/authorized_keys", 0o600, public_key.encode()),
-        ):
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        for path, (mode, content) in entries.items():
             entry = tarfile.TarInfo(path)
             entry.mode, entry.mtime = mode, int(time.time())
             if content is None:
                 entry.type = tarfile.DIRTYPE
-                tar.addfile(entry)
             else:
                 entry.size = len(content)
-                tar.addfile(entry, io.BytesIO(content))
+            archive.addfile(entry, io.BytesIO(content or b""))
     return data.getvalue()
 
 

@@ -47,7 +47,7 @@ def build(engine: Engine, image: Image) -> bool:
     with machine_lock(image.tag.replace(":", "-")):
         if exists(engine, image):
             return False
-        scratch = _cache_dir() / f"build-{image.tag.replace(':', '-')}"
+        scratch = cache_dir() / f"build-{image.tag.replace(':', '-')}"
         # Rootless podman with unprivileged user namespaces needs no root; everything else does.
         prefix = root_prefix("mmdebstrap") if is_root() or engine.argv[0] == "sudo" or _sudo() else []
         # A build that was killed leaves its tree behind; the lock says that nobody uses it.
@@ -64,22 +64,24 @@ def _sudo() -> bool:
     return works(["sudo", "-n", "true"])
 
 
-def _cache_dir() -> Path:
+def cache_dir() -> Path:
+    """Folder in which things are made, and kept that no container engine keeps."""
     return Path("/var/cache/lyceum-lab") if is_root() else Path.home() / ".cache" / "lyceum-lab"
 
 
 def _bootstrap(engine: Engine, image: Image, prefix: Sequence[str], scratch: Path) -> None:
-    words = [
-        *prefix, "env", f"TMPDIR={scratch}", f"PATH={PATH}",
-        "mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(image.packages)}",
-        f"--customize-hook={CUSTOMIZE}", image.release, "-",
-    ]  # fmt: skip
-    if image.mirror is not None:
-        words.append(image.mirror)
+    words = debstrap_words(
+        image.release, "-", image.packages, image.mirror, scratch=scratch,
+        more=["--variant=minbase", f"--customize-hook={CUSTOMIZE}"],
+    )  # fmt: skip
     log = scratch / "log"
     with log.open("wb") as errors:
         tree = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env={**os.environ, "LC_ALL": "C"}
+            [*prefix, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env={**os.environ, "LC_ALL": "C"},
         )
         loaded = subprocess.run([*engine.argv, "import", "-"], stdin=tree.stdout, capture_output=True, check=False)
         if tree.stdout is not None:
@@ -94,6 +96,14 @@ def _bootstrap(engine: Engine, image: Image, prefix: Sequence[str], scratch: Pat
         words_of = [*log.read_text(errors="replace").splitlines()[-5:], *loaded.stderr.decode().splitlines()[-2:]]
         raise CommandError(f"Cannot make the image of Debian {image.release}: {' / '.join(words_of)}")
     engine.run("tag", identity, image.tag)
+
+
+def debstrap_words(
+    suite: str, target: str, packages: Sequence[str], mirror: str | None, *, scratch: Path, more: Sequence[str]
+) -> list[str]:
+    """Command that makes a Debian tree. target: a folder, or `-` for a tar archive. mirror: None for its own choice."""
+    words = ["env", f"TMPDIR={scratch}", f"PATH={PATH}", "mmdebstrap", "--quiet", f"--include={','.join(packages)}"]
+    return [*words, *more, suite, target, *([] if mirror is None else [mirror])]
 
 
 def machine_mirror(apt: Path = Path("/etc/apt"), os_release: Path = Path("/etc/os-release")) -> str | None:
