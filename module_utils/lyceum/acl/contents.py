@@ -33,14 +33,15 @@ Place = Union[int, str]
 class Rule:
     """What everything below a directory should have, from what the directory itself has.
 
-    group: as the directory's. Permissions: as its default ACL says or, without one, its mode. Directories get its
-    setgid bit. readers: uids that may only read; what they own here from when they could write goes to root.
+    Permissions: as its default ACL says or, without one, its mode. group, and setgid for directories: the directory's,
+    if it is setgid; None leaves groups alone. readers: uids that may only read; what they own here from when they could
+    write goes to root.
     """
 
     def __init__(self, group: int, special: int, access: Acl, default: Acl) -> None:
         source = default or access
-        self.group = group
         self.setgid = special & stat.S_ISGID
+        self.group = group if self.setgid else None
         self.acls = posix.extended(source)
         self.readers = frozenset(e.number for e in source if e.tag == posix.USER and not e.permissions & 2)
         self.default = posix.pack(source) if self.acls else b""
@@ -184,7 +185,7 @@ class _Walk:
 def differs(place: Place, info: os.stat_result, rule: Rule) -> bool:
     """Whether a file or directory has not what the rule says. Raises OSError, and NoAclError where it needs ACLs."""
     owner = info.st_mode >> 6 & 7
-    if info.st_gid != rule.group or info.st_uid in rule.readers or info.st_mode & 0o777 != rule.modes[owner]:
+    if _wrong_group(info, rule) or info.st_uid in rule.readers or info.st_mode & 0o777 != rule.modes[owner]:
         return True
     is_directory = stat.S_ISDIR(info.st_mode)
     if is_directory and info.st_mode & stat.S_ISGID != rule.setgid:
@@ -192,6 +193,10 @@ def differs(place: Place, info: os.stat_result, rule: Rule) -> bool:
     if _raw(place, posix.ACCESS, rule) != (rule.access[owner] if rule.acls else b""):
         return True
     return is_directory and _raw(place, posix.DEFAULT, rule) != rule.default
+
+
+def _wrong_group(info: os.stat_result, rule: Rule) -> bool:
+    return rule.group is not None and info.st_gid != rule.group
 
 
 def _raw(place: Place, attribute: str, rule: Rule) -> bytes:
@@ -218,8 +223,8 @@ def _put_right(opened: int, info: os.stat_result, rule: Rule) -> None:
     owner = 0 if info.st_uid in rule.readers else -1
     if owner == 0 and not is_directory:
         os.chmod(opened, info.st_mode & 0o777)  # somebody's setuid program must not become root's
-    if owner == 0 or info.st_gid != rule.group:
-        os.chown(opened, owner, rule.group)
+    if owner == 0 or _wrong_group(info, rule):
+        os.chown(opened, owner, -1 if rule.group is None else rule.group)
     permissions = info.st_mode >> 6 & 7
     if rule.acls or _raw(opened, posix.ACCESS, rule):
         os.setxattr(opened, posix.ACCESS, rule.access[permissions])

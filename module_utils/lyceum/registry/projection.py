@@ -142,7 +142,7 @@ def _limits_of(registry: Registry, name: str, keys: Iterable[str]) -> dict[str, 
     return {key: found[key].value for key in keys if key in found}
 
 
-def _storage(registry: Registry, options: Options) -> dict[str, Rows]:
+def _storage(registry: Registry, options: Options) -> dict[str, Any]:
     people = _people(registry, options)
     present = {person.name for person in registry.people if _state(registry, person, options)[0] == "present"}
     mine = None if options.only is None else {person.name for person in people}
@@ -155,7 +155,6 @@ def _storage(registry: Registry, options: Options) -> dict[str, Rows]:
                 "home": person.home,
                 "email": person.email,
                 "affiliation": person.affiliation,
-                "groups": registry.unix_groups_of(person),
                 "state": _state(registry, person, options)[0],
                 "limits": _limits_of(registry, person.name, ("home_gib", "home_files", "scratch_gib", "scratch_files")),
             }
@@ -166,6 +165,7 @@ def _storage(registry: Registry, options: Options) -> dict[str, Rows]:
             for project in registry.projects
             if mine is None or not mine.isdisjoint(project.people())
         ],
+        "admins": [p.name for p in registry.people if p.affiliation == "admin" and p.name in present],
         "groups": [{"name": group.name, "gid": group.gid, "state": group.state} for group in registry.groups],
         "trees": [_tree(registry, tree, present) for tree in registry.trees if _concerns(registry, tree, mine)],
     }
@@ -199,22 +199,30 @@ def _concerns(registry: Registry, tree: Tree, mine: set[str] | None) -> bool:
 
 
 def _tree(registry: Registry, tree: Tree, present: set[str]) -> dict[str, Any]:
-    known = {person.name for person in registry.people}
+    groups = {person.name: registry.unix_groups_of(person) for person in registry.people}
 
     def entries(names: Iterable[str]) -> list[str]:
         return [
-            f"person:{name}" if name in known else f"group:{name}"
+            f"person:{name}" if name in groups else f"group:{name}"
             for name in names
-            if name not in known or name in present
+            if name not in groups or name in present
         ]
 
+    # Whoever writes through a group is no reader: in an ACL the entry of a person counts for more than that of a group.
+    writing = {*tree.write, tree.group}
+    read = [name for name in tree.read if writing.isdisjoint((name, *groups.get(name, ())))]
+    write = list(tree.write)
+    if tree.strategy == "user_subdirs" and writing != {""}:
+        write = [name for name, own in groups.items() if not writing.isdisjoint((name, *own))]
+    elif tree.strategy == "user_subdirs":
+        write = list(groups)
     return {
         "path": tree.path,
         "strategy": tree.strategy,
         "owner": tree.owner if tree.owner in present else "",
         "group": tree.group,
-        "write": entries(tree.write),
-        "read": entries(tree.read),
+        "write": entries(write),
+        "read": entries(read),
         "state": tree.state,
     }
 

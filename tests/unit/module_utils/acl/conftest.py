@@ -39,13 +39,15 @@ class FakeNames(model.Names):
         self._groups = {gid: name for name, gid in GROUPS.items()}
 
 
-def spec(*entries: dict[str, Any], folders: tuple[dict[str, Any], ...] = ()) -> model.Spec:
+def spec(
+    *entries: dict[str, Any], folders: tuple[dict[str, Any], ...] = (), names: model.Names | None = None
+) -> model.Spec:
     """The module's parameters, completed as the argument spec does."""
     params = {
         "entries": [{**ENTRY, **entry, "path": str(entry["path"])} for entry in entries],
         "folders": [{"links": None, **folder, "path": str(folder["path"])} for folder in folders],
     }
-    return model.spec_from_params(params, FakeNames())
+    return model.spec_from_params(params, names or FakeNames())
 
 
 @pytest.fixture

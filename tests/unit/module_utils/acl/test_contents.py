@@ -219,6 +219,15 @@ def test_without_a_default_acl_the_mode_is_handed_down(srv: Path) -> None:
     assert walk(contents.check, shared, rule).wrong == 0
 
 
+def test_without_setgid_groups_are_left(srv: Path) -> None:
+    rule = Rule(0, 0, ACL, ACL)
+    file = private(srv / "file")
+    assert walk(contents.mend, srv, rule).mended == 1
+    assert file.stat().st_gid == OWNER
+    assert may(file, READER, os.O_RDONLY)
+    assert walk(contents.check, srv, rule).wrong == 0
+
+
 def test_a_file_system_without_acls_is_no_obstacle_to_modes(srv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_args: object, **_options: object) -> bytes:
         raise OSError(errno.EOPNOTSUPP, "Operation not supported")

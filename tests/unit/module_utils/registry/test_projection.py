@@ -176,12 +176,34 @@ def test_storage_names_only_who_is_present() -> None:
         "fmoreau": "absent",
     }
     assert found["people"][0]["limits"]["home_gib"] == 200
-    assert found["people"][0]["groups"] == ["retina", "vision"]
+    assert found["admins"] == []
     projects = {project["name"]: project for project in found["projects"]}
     assert (projects["retina"]["state"], projects["old"]["state"]) == ("present", "sealed")
     assert projects["old"]["write"] == projects["old"]["read"] == []
     assert set(projects["retina"]["write"]).isdisjoint(projects["retina"]["read"])
     assert found["trees"][0]["write"] == ["person:amartin", "group:vision"]
+
+
+def test_a_reader_who_writes_through_a_group_is_no_reader() -> None:
+    tree = {"path": "/srv/d", "strategy": "posix_acl", "group": "retina", "write": ["nlp"], "read": ["bchen", "gone"]}
+    people = [*registry()["people"], {"name": "gone", "uid": 2020, "affiliation": "admin", "groups": ["vision"]}]
+    found = registry_for(registry(people=people, trees=[tree]), "groups_and_acls", today=TODAY)
+    assert found["admins"] == ["gone"]
+    assert found["trees"][0]["read"] == ["person:gone"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "names"),
+    [
+        ({}, ["amartin", "bchen", "dlopez"]),
+        ({"write": ["ehansen"]}, []),
+        ({"write": ["dlopez"], "group": "vision"}, ["amartin", "dlopez"]),
+    ],
+)
+def test_who_has_a_directory_of_their_own_in_a_tree(keys: dict[str, Any], names: list[str]) -> None:
+    raw = registry(trees=[{"path": "/srv/d", "strategy": "user_subdirs", **keys}])
+    found = registry_for(raw, "groups_and_acls", today=TODAY)
+    assert found["trees"][0]["write"] == [f"person:{name}" for name in names]
 
 
 def test_storage_of_one_person_touches_only_what_names_them() -> None:

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The filter as a template uses it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from lyceum_storage import FilterModule
+
+PLACES: dict[str, Any] = {
+    "passable": ["/srv"],
+    "projects": "",
+    "collaborative": "",
+    "readonly": "",
+    "scratch": "",
+    "everybody": "lyceum-people",
+}
+REGISTRY: dict[str, Any] = {"people": [], "projects": [], "groups": [], "trees": [], "admins": []}
+storage_layout = FilterModule().filters()["storage_layout"]
+
+
+def test_parameters_of_acl_tree() -> None:
+    assert storage_layout(REGISTRY, PLACES) == {
+        "entries": [{"path": "/srv", "mode": "0711"}],
+        "folders": [],
+        "shared": [],
+    }
+
+
+def test_what_makes_no_sense_is_one_sentence() -> None:
+    tree = {"path": "/d", "strategy": "group_shared", "owner": "", "group": "g", "write": ["person:x"], "read": []}
+    with pytest.raises(AnsibleFilterError) as raised:
+        storage_layout({**REGISTRY, "trees": [{**tree, "state": "present"}]}, PLACES)
+    assert str(raised.value) == (
+        "lyceum_trees: /d: the strategy group_shared has no `write`: it knows one group; more need posix_acl."
+    )
