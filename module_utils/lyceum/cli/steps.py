@@ -45,25 +45,28 @@ class Command:
 
 @dataclass(frozen=True)
 class Step:
-    """Commands that make one step. expect: a pattern that the output must contain. show_end: print what follows
-    Ansible's recap, where a playbook's result table is."""
+    """Commands that make one step. expect: a pattern that the output must contain. skip: a pattern by which a failed
+    command says that this machine cannot do it; its first group is the reason. show_end: print what follows Ansible's
+    recap, where a playbook's result table is."""
 
     title: str
     commands: tuple[Command, ...]
     expect: str = ""
+    skip: str = ""
     show_end: bool = False
 
 
 @dataclass
 class Result:
     """What came of a step. changed: changed tasks over all hosts and playbooks. passed, failed: tests in it, 1 or 0
-    for a step that counts none."""
+    for a step that counts none. skipped: why it could not be done on this machine; then nothing has passed."""
 
     step: Step
     seconds: float = 0.0
     changed: int = 0
     passed: int = 0
     failed: int = 0
+    skipped: str = ""
 
 
 @dataclass
@@ -105,9 +108,15 @@ class Runner:
         wrong = f"ended with status {status}" if status else ""
         if not wrong and step.expect and not re.search(step.expect, text):
             wrong = f"its output has no {step.expect!r}"
-        result.passed, result.failed = count_tests(text, ok=not wrong)
+        unable = re.search(step.skip, text, re.DOTALL) if status and step.skip else None
+        if unable:
+            result.skipped = " ".join(unable[1].split())
+        else:
+            result.passed, result.failed = count_tests(text, ok=not wrong)
         self.results.append(result)
-        if wrong:
+        if result.skipped:
+            print(f"      SKIPPED after {result.seconds:.1f} s: {result.skipped}", file=self.out, flush=True)
+        elif wrong:
             self._explain(log, text, f"FAILED after {result.seconds:.1f} s: {wrong}")
         else:
             if step.show_end:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from ansible.module_utils.lyceum.cli import lab_commands, project
 from ansible.module_utils.lyceum.cli.main import main
 from ansible.module_utils.lyceum.cli.steps import Result, Runner, Step
+from ansible.module_utils.lyceum.lab import kernel
 
 
 class Script:
@@ -147,6 +149,21 @@ def test_all_checks_run_and_the_last_line_counts_them(script: Script, capsys: py
     assert len(script.ran) == number + 1
     assert script.ran[-1].title == "Remove the test hosts"
     assert capsys.readouterr().out.splitlines()[-1] == f"{number} passed, 1 failed"
+
+
+def test_a_machine_without_its_own_kernels_is_recognised_in_what_ansible_prints() -> None:
+    text = f"  msg: {kernel.unable('/dev/net/tun cannot be opened: Permission denied')}\n".replace(
+        "boot a host", "boot\n  a host"
+    )
+    found = re.search(lab_commands.UNABLE, text, re.DOTALL)
+    assert found is not None
+    assert found[1] == "/dev/net/tun cannot be opened: Permission denied"
+
+
+def test_what_was_skipped_is_counted_apart() -> None:
+    step = Step("x", ())
+    results = [Result(step, passed=3), Result(step, skipped="not root"), Result(step, failed=1)]
+    assert lab_commands.total(results) == "3 passed, 1 failed, 1 skipped"
 
 
 def test_an_interrupted_test_cleans_up(script: Script) -> None:

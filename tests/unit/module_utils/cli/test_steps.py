@@ -48,6 +48,16 @@ def test_a_step_says_what_it_runs_and_keeps_a_log(runner: steps.Runner, tmp_path
     assert (tmp_path / "logs" / "x-01-say-hello.log").read_text().endswith("hello\n")
 
 
+def test_what_this_machine_cannot_do_is_skipped_and_says_why(runner: steps.Runner) -> None:
+    code = "import sys; print('no kernel: not root' + chr(10) + '   here.'); print('5 passed in 0.1s'); sys.exit(2)"
+    result = runner.run(steps.Step("Boot", (python(code),), skip=r"no kernel: ([^.]+)\."))
+    assert (result.passed, result.failed, result.skipped) == (0, 0, "not root here")
+    assert "SKIPPED after" in shown(runner)
+    assert steps.all_ok(runner.results)
+    failed = runner.run(steps.Step("Boot", (python("raise SystemExit(2)"),), skip="no kernel: (.*)"))
+    assert (failed.passed, failed.failed, failed.skipped) == (0, 1, "")
+
+
 def test_changes_are_summed_over_hosts_and_steps(runner: steps.Runner) -> None:
     for _ in range(2):
         assert runner.run(steps.Step("Play", (python(f"print({RECAP!r})"),))).changed == 3
