@@ -49,7 +49,7 @@ def test_a_step_says_what_it_runs_and_keeps_a_log(runner: steps.Runner, tmp_path
 
 
 def test_what_this_machine_cannot_do_is_skipped_and_says_why(runner: steps.Runner) -> None:
-    code = "import sys; print('no kernel: not root' + chr(10) + '   here.'); print('5 passed in 0.1s'); sys.exit(2)"
+    code = "import sys; print('no', 'kernel: not root' + chr(10) + '   here.'); print('5 passed in 0.1s'); sys.exit(2)"
     result = runner.run(steps.Step("Boot", (python(code),), skip=r"no kernel: ([^.]+)\."))
     assert (result.passed, result.failed, result.skipped) == (0, 0, "not root here")
     assert "SKIPPED after" in shown(runner)
