@@ -201,6 +201,7 @@ def test_own_directories_are_open_to_their_owner_alone(raw: dict[str, Any], top:
         assert wanted.sealed == (person["state"] == "absent" or (not may and person["state"] == "present"))
         assert wanted.create == (person["state"] == "present" and may)
         assert wanted.person == name
+        assert wanted.mode == 0o700
 
 
 @given(registries())
