@@ -26,7 +26,7 @@ options:
       path:
         description:
           - For users and groups anything on the file system, also something that does not exist yet.
-          - For projects the directory whose contents count.
+          - For projects the directory whose contents count. It may be missing, and is then in RV(left_out).
         type: str
         required: true
       kind:
@@ -58,6 +58,12 @@ options:
       soft_files:
         description: Files and folders from which on the grace time runs, as O(quotas[].soft_gib).
         type: raw
+      secondary:
+        description:
+          - Whether another quota of the list limits the same more tightly, so that nothing is said if this one is lost
+            in a sum with something unlimited.
+        type: bool
+        default: false
       state:
         description: V(absent) takes the limits away, as for people and projects that are gone.
         type: str
@@ -182,7 +188,7 @@ quotas:
       files_ends: null
       enforced: true
 left_out:
-  description: What a walk with O(recurse=true) did not look at, and why.
+  description: Directories of projects that do not exist yet, and what a walk with O(recurse=true) did not look at.
   returned: always
   type: list
   elements: str
@@ -213,6 +219,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
             "soft_gib": {"type": "raw"},
             "hard_files": {"type": "raw"},
             "soft_files": {"type": "raw"},
+            "secondary": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
     },

@@ -50,7 +50,7 @@ def run(spec: Spec, *, check: bool) -> Outcome:
     targets = add_up(spec.quotas, mount_of)
     uncounted: list[str] = []
     observed = observe(spec, targets, points, uncounted, check=check)
-    todo = plan(spec, targets, observed, fresh=check)
+    todo = plan(spec, targets, observed)
     outcome = Outcome(spec, targets, todo, observed, observed, dict(todo.failures), list(observed.errors), uncounted)
     if spec.strict:
         outcome.general += [f"{short['reason']} ({len(short['quotas'])} quota(s))" for short in todo.not_enforced]
@@ -144,7 +144,7 @@ def _apply(spec: Spec, todo: QuotaPlan, outcome: Outcome) -> dict[tuple[str, str
 
 def _verify(outcome: Outcome, complaints: dict[tuple[str, str], str]) -> None:
     """What is still to be done after it was done has failed."""
-    left = plan(outcome.spec, outcome.targets, outcome.after, fresh=False)
+    left = plan(outcome.spec, outcome.targets, outcome.after)
     for key, change in left.changes.items():
         words = complaints.get(key[:2]) or "; ".join(change.actions)
         outcome.failures.setdefault(key, f"set, yet still different: {words}")

@@ -42,6 +42,7 @@ class Quota:
     """One entry of the list. space, files: None if nobody manages it, so that it stays as it is.
 
     path: for users and groups anything on the file system; for projects the directory whose contents count.
+    secondary: another quota limits the same more tightly, so that it is no loss if a sum swallows this one.
     """
 
     path: str
@@ -52,6 +53,7 @@ class Quota:
     space: Limit | None
     files: Limit | None
     present: bool
+    secondary: bool = False
 
     @classmethod
     def from_params(cls, entry: Mapping[str, Any], soft_percent: int) -> Quota:
@@ -72,6 +74,7 @@ class Quota:
             space=_limit(entry, "gib", GIB, soft_percent, where),
             files=_limit(entry, "files", 1, soft_percent, where),
             present=entry["state"] == "present",
+            secondary=entry["secondary"],
         )
 
 
@@ -81,6 +84,7 @@ class Target:
 
     mount: where the file system is mounted. directories: those whose contents count for a project.
     unbounded: names of limits that nothing enforces, because the file system holds something unlimited of the same id.
+    shared: names of limits that hold only together with the others of the sum.
     """
 
     mount: str
@@ -93,6 +97,7 @@ class Target:
     directories: list[str] = field(default_factory=list)
     present: bool = False
     unbounded: list[str] = field(default_factory=list)
+    shared: list[str] = field(default_factory=list)
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -124,7 +129,8 @@ def add_up(quotas: Iterable[Quota], mount_of: Callable[[str], str]) -> list[Targ
     """One target for each file system, kind and id. mount_of: the mount point of a path.
 
     Limits of the same user or group on one file system add up, because the kernel counts all its files there together;
-    with something unlimited among them the sum is unlimited. Raises LyceumError when a project id is given twice.
+    with something unlimited among them, or something without a limit, the sum is unlimited.
+    Raises LyceumError when a project id is given twice.
     """
     entries: dict[tuple[str, str, int], list[Quota]] = {}
     for quota in quotas:
@@ -138,38 +144,36 @@ def _target(mount: str, kind: str, number: int, entries: Sequence[Quota]) -> Tar
         paths = " and ".join(sorted({entry.path for entry in live}))
         raise LyceumError(f"quotas: project {number} is given for {paths}; each directory needs an id of its own")
     counted = live or entries
-    space, lost_space = _sum([entry.space for entry in live])
-    files, lost_files = _sum([entry.files for entry in live])
-    return Target(
+    found = Target(
         mount=mount,
         kind=kind,
         id=number,
         names=list(dict.fromkeys(entry.name for entry in counted)),
         person=next((entry.person for entry in counted if entry.person), None),
-        space=space,
-        files=files,
+        space=_sum([entry.space for entry in live]),
+        files=_sum([entry.files for entry in live]),
         directories=[entry.path for entry in live[:1]] if kind == "project" else [],
         present=bool(live),
-        unbounded=[
-            entry.name
-            for entry in live
-            if (lost_space and entry.space is not None and entry.space.hard is not None)
-            or (lost_files and entry.files is not None and entry.files.hard is not None)
-        ],
     )
+    for entry in live:
+        for limit, total in ((entry.space, found.space), (entry.files, found.files)):
+            if limit is None or limit.hard is None or entry.secondary or total is None or total == limit:
+                continue
+            names = found.unbounded if total.hard is None else found.shared
+            names += [entry.name] if entry.name not in names else []
+    return found
 
 
-def _sum(limits: Iterable[Limit | None]) -> tuple[Limit | None, bool]:
-    """The sum, and whether a limit is lost in it because something else is unlimited."""
+def _sum(limits: Sequence[Limit | None]) -> Limit | None:
+    """None if nobody manages any of them; what nobody manages beside something managed is unlimited."""
     managed = [limit for limit in limits if limit is not None]
     if not managed:
-        return None, False
+        return None
     hard = [limit.hard for limit in managed if limit.hard is not None]
     soft = [limit.soft for limit in managed if limit.soft is not None]
-    whole = len(hard) == len(managed)
-    return (
-        Limit(sum(soft) if len(soft) == len(managed) else None, sum(hard) if whole else None),
-        not whole and bool(hard),
+    return Limit(
+        sum(soft) if len(soft) == len(limits) else None,
+        sum(hard) if len(hard) == len(limits) else None,
     )
 
 

@@ -89,6 +89,7 @@ class QuotaPlan:
     """Everything to do. changes: by target. graces: (mount, kind) -> sentence. projid: the new content, or None.
 
     failures: why a target cannot be what it should, by target. not_enforced: for the result, see `shortfalls`.
+    waiting: directories that are not there.
     """
 
     changes: dict[tuple[str, str, int], Change] = field(default_factory=dict)
@@ -97,14 +98,15 @@ class QuotaPlan:
     projid: str | None = None
     not_enforced: list[dict[str, Any]] = field(default_factory=list)
     unmanaged: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
 
     @property
     def changed(self) -> bool:
         return bool(self.changes or self.graces) or self.projid is not None
 
 
-def plan(spec: Spec, targets: Sequence[Target], observed: Observed, *, fresh: bool) -> QuotaPlan:
-    """Compare. fresh: check mode, in which directories that other tasks would make are not there yet."""
+def plan(spec: Spec, targets: Sequence[Target], observed: Observed) -> QuotaPlan:
+    """Compare."""
     result = QuotaPlan(not_enforced=shortfalls(targets, observed))
     names: dict[int, str] = {}
     dropped: set[int] = set()
@@ -116,7 +118,7 @@ def plan(spec: Spec, targets: Sequence[Target], observed: Observed, *, fresh: bo
         record = records.get(target.id, Record(Limits(), 0, 0))
         _plan_limits(change, record, observed.blocks[target.mount])
         for directory in target.directories:
-            _plan_tag(result, change, directory, observed, fresh=fresh)
+            _plan_tag(result, change, directory, observed)
         if change.actions:
             result.changes[target.key] = change
         if target.kind == "project":
@@ -148,9 +150,16 @@ def shortfalls(targets: Sequence[Target], observed: Observed) -> list[dict[str, 
             found.setdefault((target.mount, target.kind, reason), []).append(target)
         elif target.unbounded:
             why = (
-                f"{target.mount}: a user quota counts all files of a person there, and some of them are unlimited, so"
-                f" that the limit of {' and '.join(target.unbounded)} stops nobody. Remedy: a limit for all of them, or"
-                " project quotas for homes."
+                f"{target.mount}: a {target.kind} quota counts all files of somebody there, and some of them are"
+                f" unlimited, so that the limit of {' and '.join(target.unbounded)} stops nobody. Remedy: limit them"
+                " all, or give homes project quotas, too."
+            )
+            found.setdefault((target.mount, target.kind, why), []).append(target)
+        elif target.shared:
+            why = (
+                f"{target.mount}: a {target.kind} quota counts all files of somebody there, so that"
+                f" {' and '.join(target.shared)} may use what is left of {target.name} together. Remedy: give homes"
+                " project quotas, too."
             )
             found.setdefault((target.mount, target.kind, why), []).append(target)
     return [
@@ -202,15 +211,21 @@ def _plan_limits(change: Change, record: Record, block: int) -> None:
         change.actions.append(f"files {_pair(*map(_count, files_old))} -> {_pair(*map(_count, files_new))}{note}")
 
 
-def _plan_tag(result: QuotaPlan, change: Change, directory: str, observed: Observed, *, fresh: bool) -> None:
+def _plan_tag(result: QuotaPlan, change: Change, directory: str, observed: Observed) -> None:
     target, tag = change.target, observed.tags[directory]
-    if isinstance(tag, str) or (tag is None and not fresh):
-        result.failures[target.key] = tag if isinstance(tag, str) else f"{directory} does not exist"
+    if isinstance(tag, str):
+        result.failures[target.key] = tag
         return
-    if tag is None or (tag.project, tag.inherit) != (target.id, True):
+    if tag is None:
+        # Somebody who is suspended before the first login, or a new host in check mode.
+        result.waiting.append(
+            f"{directory} does not exist; once it does, the next run makes it count for {target.name}"
+        )
+        return
+    if (tag.project, tag.inherit) != (target.id, True):
         change.tag.append(directory)
         change.actions.append(f"{directory}: {tag_sentence(tag, target.id, target.name)}")
-        old = "no project" if tag is None else f"project {tag.project}{' for new files, too' if tag.inherit else ''}"
+        old = f"project {tag.project}{' for new files, too' if tag.inherit else ''}" if tag.project else "no project"
         change.before.append(f"{directory}: {old}")
         change.after.append(f"{directory}: project {target.id} for new files, too")
         if directory in observed.filled and directory not in observed.untagged:

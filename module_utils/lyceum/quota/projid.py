@@ -27,9 +27,9 @@ def rewrite(text: str, wanted: Mapping[int, str], dropped: Collection[int]) -> s
     return "".join(f"{line}\n" for line in lines)
 
 
-def tag_sentence(before: Tag | None, project: int, name: str) -> str:
+def tag_sentence(before: Tag, project: int, name: str) -> str:
     """What changes about a directory's project."""
-    was = "no project" if before is None or before.project == 0 else f"project {before.project}"
-    if before is not None and before.project == project:
+    if before.project == project:
         return f"pass project {name} ({project}) on to what is made in it"
+    was = f"project {before.project}" if before.project else "no project"
     return f"{was} -> project {name} ({project})"

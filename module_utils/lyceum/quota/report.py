@@ -34,7 +34,7 @@ def module_result(outcome: Outcome, *, with_diff: bool, with_usage: bool) -> dic
         },
         "not_enforced": todo.not_enforced,
         "quotas": used(outcome) if with_usage else [],
-        "left_out": outcome.uncounted,
+        "left_out": [*todo.waiting, *outcome.uncounted],
     }
     if failures or outcome.general:
         result["failed"] = True

@@ -76,18 +76,18 @@ def test_check_mode_plans_the_same_and_writes_nothing(host: FakeHost) -> None:
     assert not run(host, *entries, grace_days=3).plan.changed
 
 
-def test_before_the_directory_is_there_check_mode_says_what_it_would_get(host: FakeHost) -> None:
-    checked = run(host, scratch(host), check=True)
-    assert checked.failures == {}
-    assert [action for change in checked.plan.changes.values() for action in change.actions][1].endswith(
-        "srv/p2001: no project -> project scratch-p2001 (1002001)"
-    )
-    done = run(host, scratch(host), scratch(host, 2002), home(host))
-    assert {key[2]: why for key, why in done.failures.items()} == {
-        1002001: f"{host.folder}/srv/p2001 does not exist",
-        1002002: f"{host.folder}/srv/p2002 does not exist",
-    }
-    assert list(host.limits("home", "user")) == [2001]
+def test_a_directory_that_is_not_there_waits(host: FakeHost) -> None:
+    for check in (True, False):
+        outcome = run(host, scratch(host), home(host), check=check)
+        assert outcome.failures == {}
+        assert outcome.plan.waiting == [
+            f"{host.folder}/srv/p2001 does not exist; once it does, the next run makes it count for scratch-p2001"
+        ]
+    assert list(host.limits("srv", "project")) == [1002001]
+    assert not run(host, scratch(host), home(host)).plan.changed
+    (host.folder / "srv/p2001").mkdir()
+    assert run(host, scratch(host), home(host)).plan.changed
+    assert host.tags == {str(host.folder / "srv/p2001"): Tag(1002001, inherit=True)}
 
 
 def test_one_that_fails_leaves_the_others(host: FakeHost) -> None:

@@ -27,6 +27,7 @@ def entry(**values: Any) -> dict[str, Any]:
         "hard_files": None,
         "soft_files": None,
         "state": "present",
+        "secondary": False,
         **values,
     }
 
@@ -104,7 +105,7 @@ def test_a_quota_of_a_user_is_the_sum_over_the_file_system() -> None:
     home, rest = add_up(
         [
             quota(hard_gib=1, hard_files=10),
-            quota(path="/srv/scratch", name="scratch", hard_gib=2),
+            quota(path="/srv/scratch", name="scratch", hard_gib=2, hard_files=2),
             quota(path="/srv/projects", name="projects", hard_gib=3, hard_files=5),
         ],
         mount_of,
@@ -113,8 +114,9 @@ def test_a_quota_of_a_user_is_the_sum_over_the_file_system() -> None:
     assert (rest.mount, rest.name, rest.person) == ("/", "scratch + projects", "amartin")
     assert rest.space is not None
     assert rest.space.hard == 5 * GIB
-    assert rest.files == Limit(4, 5)
-    assert rest.unbounded == []
+    assert rest.files == Limit(5, 7)
+    assert (rest.unbounded, rest.shared) == ([], ["scratch", "projects"])
+    assert (home.unbounded, home.shared) == ([], [])
 
 
 def test_something_unlimited_makes_the_sum_unlimited_and_that_is_said() -> None:
@@ -124,6 +126,14 @@ def test_something_unlimited_makes_the_sum_unlimited_and_that_is_said() -> None:
     )
     assert one.space == Limit(None, None)
     assert one.unbounded == ["home"]
+    (two,) = add_up(
+        [
+            quota(path="/a", hard_gib=1, secondary=True),
+            quota(path="/b", name="projects", hard_gib="unlimited", secondary=True),
+        ],
+        mount_of,
+    )
+    assert two.unbounded == []
 
 
 def test_what_is_gone_has_no_limits_and_counts_for_nothing() -> None:
@@ -181,7 +191,7 @@ def test_no_sum_is_tighter_than_its_parts_or_open_without_reason(entries: list[t
         (wanted.files_soft, wanted.files_hard, [one.files for one in live], 1),
     ):
         managed = [part for part in parts if part is not None]
-        if not managed or any(part.hard is None for part in managed):
+        if not managed or len(managed) < len(parts) or any(part.hard is None for part in managed):
             assert hard == 0
         else:
             # Whatever is limited stays limited, even to nothing: 0 would let everything through.

@@ -43,8 +43,8 @@ def observed(**values: Any) -> Observed:
     return Observed(records={HOME: {}, SRV: {}}, blocks={"/home": 4096, "/": 4096}, **values)
 
 
-def planned(one: Spec, host: Observed, *, fresh: bool = False) -> QuotaPlan:
-    return plan(one, targets_of(one), host, fresh=fresh)
+def planned(one: Spec, host: Observed) -> QuotaPlan:
+    return plan(one, targets_of(one), host)
 
 
 def project(**values: Any) -> dict[str, Any]:
@@ -140,20 +140,21 @@ def test_what_a_directory_holds_already_is_told_or_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tag", "fresh", "failures", "changes"),
+    ("tag", "failures", "waiting", "changes"),
     [
-        (None, False, {("/", "project", 11001): "/srv/r does not exist"}, 0),
-        (None, True, {}, 1),
-        ("cannot read it", True, {("/", "project", 11001): "cannot read it"}, 0),
-        (Tag(11001, True), False, {}, 0),
-        (Tag(11001, False), False, {}, 1),
+        (None, {}, ["/srv/r does not exist; once it does, the next run makes it count for retina"], 0),
+        ("cannot read it", {("/", "project", 11001): "cannot read it"}, [], 0),
+        (Tag(11001, True), {}, [], 0),
+        (Tag(11001, False), {}, [], 1),
     ],
 )
-def test_directories_as_they_may_be(tag: Tag | str | None, fresh: bool, failures: dict[Any, str], changes: int) -> None:
+def test_directories_as_they_may_be(
+    tag: Tag | str | None, failures: dict[Any, str], waiting: list[str], changes: int
+) -> None:
     host = observed(tags={"/srv/r": tag}, projid="retina:11001\n")
     host.records[SRV][11001] = Record(Limits(943720, 1048576, 0, 0), 0, 0)
-    result = planned(spec(project()), host, fresh=fresh)
-    assert (result.failures, len(result.changes)) == (failures, changes)
+    result = planned(spec(project()), host)
+    assert (result.failures, result.waiting, len(result.changes)) == (failures, waiting, changes)
 
 
 def test_what_is_gone_loses_limits_and_name() -> None:
@@ -209,9 +210,19 @@ def test_a_limit_lost_in_an_unlimited_sum_stops_nobody() -> None:
     entries = entry(hard_gib=1), entry(path="/home/scratch", name="scratch", hard_gib="unlimited")
     (short,) = planned(spec(*entries), observed()).not_enforced
     assert short["reason"] == (
-        "/home: a user quota counts all files of a person there, and some of them are unlimited, so that the limit of"
-        " home stops nobody. Remedy: a limit for all of them, or project quotas for homes."
+        "/home: a user quota counts all files of somebody there, and some of them are unlimited, so that the limit of"
+        " home stops nobody. Remedy: limit them all, or give homes project quotas, too."
     )
+
+
+def test_a_limit_that_holds_only_for_a_sum_is_said() -> None:
+    entries = entry(hard_gib=1), entry(path="/home/scratch", name="scratch", hard_gib=2, secondary=True)
+    (short,) = planned(spec(*entries), observed()).not_enforced
+    assert short["reason"] == (
+        "/home: a user quota counts all files of somebody there, so that home may use what is left of home + scratch"
+        " together. Remedy: give homes project quotas, too."
+    )
+    assert short["people"] == ["amartin"]
 
 
 @pytest.mark.parametrize(

@@ -50,11 +50,10 @@ def test_a_second_rewrite_changes_nothing(lines: list[str], wanted: dict[int, st
 @pytest.mark.parametrize(
     ("tag", "sentence"),
     [
-        (None, "no project -> project retina (11001)"),
         (Tag(0, False), "no project -> project retina (11001)"),
         (Tag(5, True), "project 5 -> project retina (11001)"),
         (Tag(11001, False), "pass project retina (11001) on to what is made in it"),
     ],
 )
-def test_sentences(tag: Tag | None, sentence: str) -> None:
+def test_sentences(tag: Tag, sentence: str) -> None:
     assert tag_sentence(tag, 11001, "retina") == sentence
