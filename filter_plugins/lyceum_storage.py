@@ -14,7 +14,7 @@ if _CORE not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(_CORE)
 
 from ansible.errors import AnsibleFilterError  # noqa: E402
-from ansible.module_utils.lyceum.acl import layout  # noqa: E402
+from ansible.module_utils.lyceum.acl import layout, sections  # noqa: E402
 from ansible.module_utils.lyceum.errors import LyceumError  # noqa: E402
 
 
@@ -26,8 +26,13 @@ def storage_layout(registry: Mapping[str, Any], places: Mapping[str, Any], compl
         raise AnsibleFilterError(str(exc)) from None
 
 
+def storage_sections(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Sections of the report, see module_utils/lyceum/acl/sections.py."""
+    return sections.sections(found)
+
+
 class FilterModule:
     """Jinja filters of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"storage_layout": storage_layout}
+        return {"storage_layout": storage_layout, "storage_sections": storage_sections}

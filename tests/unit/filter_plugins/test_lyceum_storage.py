@@ -19,6 +19,7 @@ PLACES: dict[str, Any] = {
 }
 REGISTRY: dict[str, Any] = {"people": [], "projects": [], "groups": [], "trees": [], "admins": []}
 storage_layout = FilterModule().filters()["storage_layout"]
+storage_sections = FilterModule().filters()["storage_sections"]
 
 
 def test_parameters_of_acl_tree() -> None:
@@ -36,3 +37,9 @@ def test_what_makes_no_sense_is_one_sentence() -> None:
     assert str(raised.value) == (
         "lyceum_trees: /d: the strategy group_shared has no `write`: it knows one group; more need posix_acl."
     )
+
+
+def test_sections_of_the_report() -> None:
+    nothing = {key: [] for key in ("projects", "shared", "sealed", "archives", "drift", "unmanaged")}
+    titles = [section["title"] for section in storage_sections({**nothing, "blocked": "", "share": {}})]
+    assert titles[0] == "Shared directories"
