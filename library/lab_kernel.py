@@ -12,7 +12,7 @@ description:
     nothing of it is installed on this machine.
   - Makes one disk per Debian release with C(mmdebstrap). The names of kernels and disks contain a hash of their inputs,
     so what exists is never made again, and a change of an input gives a new one.
-  - Fails with RV(unable) where such hosts cannot be booted at all, for instance without root.
+  - Fails where such hosts cannot be booted at all, for instance without root, and says so in the same words each time.
 author: Lyceum contributors
 options:
   sources:
@@ -88,11 +88,6 @@ disks:
   returned: always
   type: dict
   sample: {trixie: /var/cache/lyceum-lab/disk-trixie-9a8b7c6d5e4f}
-unable:
-  description: Why this machine cannot boot such hosts at all.
-  returned: when it cannot
-  type: str
-  sample: /dev/net/tun cannot be opened
 actions:
   description: What was done, or would be in check mode, one sentence each.
   returned: always
@@ -168,7 +163,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        module.exit_json(**run(module.params, module.check_mode))
+        answer = run(module.params, module.check_mode)
+        for text in answer.pop("warnings"):
+            module.warn(text)
+        module.exit_json(**answer)
     except LyceumError as exc:
         module.fail_json(msg=str(exc), **exc.details)
 

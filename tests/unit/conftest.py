@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.lyceum.lab import engine, hosts
+from ansible.module_utils.lyceum.lab import containers, engine
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 
@@ -62,6 +62,6 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDocker:
     keyring.touch()
     monkeypatch.setattr(engine, "KEYRING", keyring)
     monkeypatch.setattr(engine, "PIDFILE", tmp_path / "dockerd.pid")
-    monkeypatch.setattr(hosts, "greets", lambda port: True)
+    monkeypatch.setattr(containers, "greets", lambda address, port: True)
     monkeypatch.setattr("ansible.module_utils.lyceum.lab.images.cache_dir", lambda: tmp_path / "cache")
     return fake

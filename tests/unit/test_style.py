@@ -232,7 +232,7 @@ INVENTORIES = sorted(path.parent for path in ROOT.glob("inventories/*/hosts.yml"
 
 
 def test_the_inventories_are_those_of_the_readme() -> None:
-    assert [path.name for path in INVENTORIES] == ["cluster", "institution", "lab", "team"]
+    assert [path.name for path in INVENTORIES] == ["cluster", "institution", "lab", "lab_kernel", "team"]
 
 
 @pytest.mark.parametrize("inventory", INVENTORIES, ids=name_of)

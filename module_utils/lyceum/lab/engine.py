@@ -66,7 +66,9 @@ def run(
         raise CommandError(f"`{shlex.join(argv)}` did not end within {timeout:g} s.") from exc
     if done.returncode:
         words = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()[-6:]
-        raise CommandError(f"`{shlex.join(argv)}` ended with status {done.returncode}: {' / '.join(words)}")
+        raise CommandError(
+            f"`{shlex.join(argv)}` ended with status {done.returncode}: {' / '.join(words)}", last_words=words
+        )
     return done.stdout.decode(errors="replace")
 
 

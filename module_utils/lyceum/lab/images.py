@@ -72,7 +72,7 @@ def cache_dir() -> Path:
 def _bootstrap(engine: Engine, image: Image, prefix: Sequence[str], scratch: Path) -> None:
     words = debstrap_words(
         image.release, "-", image.packages, image.mirror, scratch=scratch,
-        more=["--variant=minbase", f"--customize-hook={CUSTOMIZE}"],
+        more=["--quiet", "--variant=minbase", f"--customize-hook={CUSTOMIZE}"],
     )  # fmt: skip
     log = scratch / "log"
     with log.open("wb") as errors:
@@ -102,7 +102,7 @@ def debstrap_words(
     suite: str, target: str, packages: Sequence[str], mirror: str | None, *, scratch: Path, more: Sequence[str]
 ) -> list[str]:
     """Command that makes a Debian tree. target: a folder, or `-` for a tar archive. mirror: None for its own choice."""
-    words = ["env", f"TMPDIR={scratch}", f"PATH={PATH}", "mmdebstrap", "--quiet", f"--include={','.join(packages)}"]
+    words = ["env", f"TMPDIR={scratch}", f"PATH={PATH}", "mmdebstrap", f"--include={','.join(packages)}"]
     return [*words, *more, suite, target, *([] if mirror is None else [mirror])]
 
 

@@ -151,7 +151,7 @@ def obstacle(memory_mib: int = 0) -> str | None:
 
 def unable(reason: str) -> LyceumError:
     """The error that says so."""
-    return LyceumError(f"{UNABLE}: {reason}.", unable=reason)
+    return LyceumError(f"{UNABLE}: {reason}.")
 
 
 def free_memory_mib(meminfo: Path = Path("/proc/meminfo")) -> int:
@@ -186,15 +186,21 @@ def fetch(sources: Sequence[Source]) -> tuple[Source, list[str]]:
 
     Raises LyceumError where none can be had.
     """
-    failures = []
+    failures: list[str] = []
     for source in sources:
         try:
             make_once(source.tree, partial(_unpack, source))
         except CommandError as exc:
-            failures.append(f"no {source}: {exc}")
+            failures.append(f"there is no {source}: {complaint(exc)}")
         else:
             return source, failures
-    raise unable("; ".join(failures) or "no source of a kernel is given")
+    raise unable(failures[-1] if failures else "no source of a kernel is given")
+
+
+def complaint(error: CommandError) -> str:
+    """What apt said, out of everything that programs printed."""
+    said: list[str] = error.details.get("last_words", [])
+    return next((line[3:] for line in said if line.startswith("E: ")), str(error)).rstrip(".")
 
 
 def _unpack(source: Source, folder: Path, lock: int) -> Path:

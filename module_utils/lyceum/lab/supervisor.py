@@ -3,7 +3,7 @@
 
 Everything that the host needs on this machine hangs on this process and goes with it, also after kill -9: the kernel
 is told to die with its parent, the network device lives as long as a process has it open, and the mounts are in a mount
-namespace that nobody else is in.
+namespace that nobody else is in. The kernel itself has no privileges, and sees its disks and nothing else.
 
     supervisor.py INSTANCE HOST FOLDER      INSTANCE and HOST are there to be seen in the list of processes
 """
@@ -31,6 +31,9 @@ IFF_TAP, IFF_NO_PI = 0x2, 0x1000
 REBOOTS = b"reboot: Restarting system"
 """Last words of a kernel that wants to be started again."""
 
+KERNEL_ID = 1_900_000_000
+"""User and group of the kernel: nobody's."""
+
 MEMORY = "memory"
 """Folder of the kernel's tree where it keeps the memory of the host, as a file that it has removed at once."""
 
@@ -41,7 +44,10 @@ def main() -> None:
     settings = json.loads((folder / "supervisor.json").read_text())
     console = os.open(folder / "console.log", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     link = open_network(settings["device"], settings["gateway"], settings["address"])
-    enter(Path(settings["tree"]), {"lab": folder, "disks": Path(settings["disks"])}, settings["memory_mib"])
+    for path in (folder / "disks", *(folder / "disks").iterdir()):
+        os.chown(path, KERNEL_ID, KERNEL_ID)
+    binds = {"lab": folder / "disks", "disks": Path(settings["disks"])}
+    enter(Path(settings["tree"]), binds, settings["memory_mib"])
     print("ready", flush=True)
     for number in range(3):
         os.dup2(os.open("/dev/null", os.O_RDWR) if number == 0 else console, number)
@@ -55,7 +61,8 @@ def run(argv: list[str], link: int, console: int) -> bool:
     start = os.lseek(console, 0, os.SEEK_END)
     parent = os.getpid()
 
-    def die_with_parent() -> None:
+    def become_the_kernel() -> None:
+        give_up_privileges()
         libc().prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before the kernel had been told so
             os.kill(os.getpid(), signal.SIGKILL)
@@ -67,10 +74,17 @@ def run(argv: list[str], link: int, console: int) -> bool:
         stderr=console,
         pass_fds=[link],
         env={"TMPDIR": f"/{MEMORY}", "PATH": "/usr/bin"},
-        preexec_fn=die_with_parent,
+        preexec_fn=become_the_kernel,
     ) as child:
         child.wait()
     return REBOOTS in os.pread(console, os.fstat(console).st_size - start, start)
+
+
+def give_up_privileges() -> None:
+    """Become nobody in particular."""
+    os.setgroups([])
+    os.setresgid(KERNEL_ID, KERNEL_ID, KERNEL_ID)
+    os.setresuid(KERNEL_ID, KERNEL_ID, KERNEL_ID)
 
 
 def open_network(device: str, gateway: str, address: str) -> int:
@@ -100,7 +114,7 @@ def enter(tree: Path, binds: dict[str, Path], memory_mib: int) -> None:
     mount("/proc", f"{tree}/proc", "", MS_BIND)
     for name, folder in binds.items():
         mount(str(folder), f"{tree}/{name}", "", MS_BIND)
-    mount("lab", f"{tree}/{MEMORY}", "tmpfs", 0, f"mode=700,size={memory_mib + 64}m")
+    mount("lab", f"{tree}/{MEMORY}", "tmpfs", 0, f"mode=700,uid={KERNEL_ID},gid={KERNEL_ID},size={memory_mib + 64}m")
     os.chdir(tree)
     checked(libc().pivot_root(b".", b"."), "pivot_root")
     checked(libc().umount2(b".", MNT_DETACH), "umount")

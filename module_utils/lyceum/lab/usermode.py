@@ -24,7 +24,6 @@ from ..errors import CommandError, LyceumError
 from . import images, supervisor
 from .engine import PATH, machine_lock, run
 from .hosts import (
-    BOOT_SECONDS,
     OWN,
     Host,
     Observed,
@@ -41,13 +40,16 @@ from .kernel import DATA_DISKS, MAKE_EXT4, Kernel, unable
 SUPERVISOR = "supervisor.py"
 LINUX = "/usr/bin/linux.uml"
 SSH_PORT = 22
+BOOT_SECONDS = 240
+"""Ten times what it takes on an idle machine: a kernel that traces calls is slow, and machines are loaded."""
+
 STOP_SECONDS = 30
 
 NETWORK = "198.18"
 """First half of all addresses: the range for tests between network devices, which nobody routes."""
 
 PAIRS = 1 << 15
-"""Pairs of addresses in it: the even one on this machine, the odd one in the host."""
+"""Pairs of addresses in it: the even one for this machine, the odd one for the host."""
 
 
 @dataclass
@@ -90,9 +92,10 @@ class UserModeHosts:
     def create(self, host: Host) -> Record:
         """Make, boot and seed a host."""
         folder = self.folder(host.name)
-        folder.mkdir(parents=True, mode=0o700)
+        disks = folder / "disks"
+        disks.mkdir(parents=True, mode=0o700)
         for number, disk in enumerate(DATA_DISKS):
-            image = folder / f"data{number}"
+            image = disks / f"data{number}"
             with image.open("wb") as handle:
                 handle.truncate(disk.gib << 30)
             if disk.file_system == "ext4":
@@ -100,7 +103,7 @@ class UserModeHosts:
                 run([*MAKE_EXT4, *options, str(image)], timeout=BOOT_SECONDS)
         make_key(folder / "host_key")
         host_key = " ".join(public_half(folder / "host_key").split()[:2])
-        (folder / "own.tar").write_bytes(own_files(host.name, self.key, folder / "host_key"))
+        (disks / "own.tar").write_bytes(own_files(host.name, self.key, folder / "host_key"))
         (folder / SUPERVISOR).write_text(inspect.getsource(supervisor))
         identity = secrets.token_hex(16)
         replace_file(folder / "host.json", json.dumps({"identity": identity, "spec": host.spec, "disk": host.image}))
@@ -138,7 +141,7 @@ class UserModeHosts:
         folder = self.folder(name)
         disk = Path(json.loads((folder / "host.json").read_text())["disk"])
         own = hashlib.sha256(f"{self.instance}/{name}".encode()).hexdigest()
-        letters = iter("bcdefgh")
+        own_disk = "bcdefgh"[len(DATA_DISKS)]
         settings = {
             "tree": str(self.kernel.tree),
             "disks": str(images.cache_dir()),
@@ -151,8 +154,8 @@ class UserModeHosts:
                 LINUX, f"lyceum.lab={self.instance}", f"umid={name}", "uml_dir=/lab/",
                 *(["seccomp=on"] if self.kernel.quick else []),
                 f"mem={self.memory_mib}M", f"ubda=/lab/root.cow,/disks/{disk.name}",
-                *(f"ubd{next(letters)}=/lab/data{number}" for number in range(len(DATA_DISKS))),
-                f"ubd{next(letters)}=/lab/own.tar",
+                *(f"ubd{letter}=/lab/data{number}" for number, letter in enumerate("bcdefgh"[: len(DATA_DISKS)])),
+                f"ubd{own_disk}=/lab/own.tar", f"lab.own=/dev/ubd{own_disk}",
                 "root=/dev/ubda", "rw", "loglevel=5", "noreboot",
                 "con=null", "con0=null,fd:1", "con1=null", "ssl=null",
                 f"lab.address={address}", f"lab.gateway={gateway_of(address)}",

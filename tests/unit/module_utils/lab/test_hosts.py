@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plan for lab hosts, and carrying it out on a stand-in engine."""
+"""The plan for lab hosts, carrying it out on a stand-in engine, and the files that reach them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from typing import Any
 import pytest
 from ansible.module_utils.lyceum.errors import CommandError, LyceumError
 from ansible.module_utils.lyceum.lab import hosts as core
-from ansible.module_utils.lyceum.lab.engine import Engine
+from ansible.module_utils.lyceum.lab.containers import PORTS, Containers
+from ansible.module_utils.lyceum.lab.engine import Engine, instance_id
 
 greets = core.greets  # before a fixture replaces it
 ONE, TWO = core.Host("one", "image:1", "spec"), core.Host("two", "image:1", "spec")
 
 
-def seen(container: str = "c1", spec: str = "spec", running: bool = True) -> core.Observed:
-    return core.Observed(container, spec, running)
+def seen(identity: str = "c1", spec: str = "spec", running: bool = True) -> core.Observed:
+    return core.Observed(identity, spec, running)
 
 
-def record(container: str = "c1") -> core.Record:
-    return core.Record(container, 20000, "ssh-ed25519 AAAA")
+def record(identity: str = "c1") -> core.Record:
+    return core.Record(identity, "127.0.0.1", 20000, "ssh-ed25519 AAAA")
 
 
 @pytest.mark.parametrize(
@@ -55,17 +56,41 @@ def test_plan_gives_the_reason() -> None:
     assert sentences == ["replace one: its definition changed", "replace one: it was left half-made"]
 
 
+def test_plan_remembers_whose_kernel_a_host_has_now() -> None:
+    own = core.Observed("m1", "old", True, core.OWN)
+    actions = core.plan([ONE], {"one": own, "gone": own}, {"one": record("m1")})
+    assert [(action.kind, action.host, action.kernel) for action in actions] == [
+        ("remove", "gone", core.OWN), ("replace", "one", core.OWN)
+    ]  # fmt: skip
+
+
+def test_plan_says_what_a_host_is_made_from() -> None:
+    machine = core.Host("two", "/cache/disk", "spec", core.OWN)
+    assert [action.sentence for action in core.plan([ONE, machine], {}, {})] == [
+        "create one from image:1", "create two with a kernel of its own"
+    ]  # fmt: skip
+
+
 @pytest.fixture
 def lab(docker: Any, tmp_path: Path) -> core.Lab:
     """A lab in a folder whose name needs quoting."""
-    made = core.Lab(Engine("docker", ("docker",)), tmp_path / "my lab 100%" / "lab", b"#!/bin/sh\n", "touch /seeded\n")
+    folder = tmp_path / "my lab 100%" / "lab"
+    made = core.Lab(folder, {})
+    engine = Engine("docker", ("docker",))
+    made.backends = {core.SHARED: Containers(engine, instance_id(folder), made.key, b"#!/bin/sh\n", "touch /seeded\n")}
     made.make_keys(made.missing_keys([]))
     return made
 
 
+def containers(lab: core.Lab) -> Containers:
+    found = lab.backends[core.SHARED]
+    assert isinstance(found, Containers)
+    return found
+
+
 def converge(lab: core.Lab, *names: str) -> list[str]:
     """One run over all hosts; the kinds of its actions."""
-    wanted = [lab.wanted(name, "image:1", core.public_half(lab.key)) for name in names]
+    wanted = [containers(lab).wanted(name, "image:1") for name in names]
     actions = core.plan(wanted, lab.observe(), lab.records())
     lab.apply(actions, wanted)
     return [action.kind for action in actions]
@@ -74,14 +99,10 @@ def converge(lab: core.Lab, *names: str) -> list[str]:
 def test_hosts_are_made_once(docker: Any, lab: core.Lab) -> None:
     assert converge(lab, "one", "two") == ["create", "create"]
     assert converge(lab, "one", "two") == []
-    made = docker.containers()
-    assert {item["running"] for item in made.values()} == {True}
-    assert made["one"]["seed"] == "touch /seeded\n"
-    assert "--cgroupns=private" in made["one"]["words"]
-    assert "--privileged" not in made["one"]["words"]
+    assert {item["running"] for item in docker.containers().values()} == {True}
     ports = {lab.records()[name].port for name in ("one", "two")}
     assert len(ports) == 2
-    assert ports <= set(core.PORTS)
+    assert ports <= set(PORTS)
 
 
 def test_a_host_whose_making_was_interrupted_is_made_anew(docker: Any, lab: core.Lab) -> None:
@@ -95,14 +116,14 @@ def test_a_host_whose_making_was_interrupted_is_made_anew(docker: Any, lab: core
 
 
 def test_one_failure_does_not_stop_the_others(docker: Any, lab: core.Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    create = lab._create
+    create = containers(lab).create
 
-    def refuse(host: core.Host) -> None:
+    def refuse(host: core.Host) -> core.Record:
         if host.name == "one":
             raise CommandError("no disk")
-        create(host)
+        return create(host)
 
-    monkeypatch.setattr(lab, "_create", refuse)
+    monkeypatch.setattr(containers(lab), "create", refuse)
     with pytest.raises(LyceumError, match=r"^one: no disk$") as caught:
         converge(lab, "one", "two")
     assert caught.value.details == {"failed": {"one": "no disk"}}
@@ -123,17 +144,17 @@ def test_a_host_that_cannot_start_again_is_made_anew(
     docker: Any, lab: core.Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     converge(lab, "one")
-    before = lab.records()["one"].container
+    before = lab.records()["one"].identity
     state = docker.read()["containers"]
     next(iter(state.values()))["running"] = False
     docker.write(containers=state)
 
-    def refuse(name: str) -> None:
+    def refuse(name: str, record: core.Record) -> None:
         raise CommandError("port is already allocated")
 
-    monkeypatch.setattr(lab, "_start", refuse)
+    monkeypatch.setattr(containers(lab), "start", refuse)
     assert converge(lab, "one") == ["start"]
-    assert lab.records()["one"].container != before
+    assert lab.records()["one"].identity != before
 
 
 def test_a_host_that_left_the_list_is_removed(docker: Any, lab: core.Lab) -> None:
@@ -145,28 +166,8 @@ def test_a_host_that_left_the_list_is_removed(docker: Any, lab: core.Lab) -> Non
 
 def test_a_changed_definition_replaces_the_host(lab: core.Lab) -> None:
     converge(lab, "one")
-    lab.init = b"#!/bin/sh\n# changed\n"
+    containers(lab).init = b"#!/bin/sh\n# changed\n"
     assert converge(lab, "one") == ["replace"]
-
-
-def test_failed_units_are_named(docker: Any, lab: core.Lab) -> None:
-    docker.write(systemd="degraded")
-    with pytest.raises(LyceumError, match=r"one booted with failed units: broken.service"):
-        converge(lab, "one")
-
-
-def test_a_host_that_does_not_boot_is_given_up(docker: Any, lab: core.Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    docker.write(systemd="starting")
-    monkeypatch.setattr(core, "BOOT_SECONDS", 0.3)
-    with pytest.raises(LyceumError, match=r"one did not boot within 0\.3 s; systemd says 'starting'"):
-        converge(lab, "one")
-
-
-def test_without_an_engine_there_is_nothing_to_see_and_nothing_is_done(tmp_path: Path) -> None:
-    lab = core.Lab(None, tmp_path / "lab")
-    assert lab.observe() == {}
-    with pytest.raises(LyceumError, match="No container engine"):
-        lab.apply(core.plan([ONE], {}, {}), [ONE])
 
 
 def test_ssh_understands_the_configuration(lab: core.Lab) -> None:
@@ -178,6 +179,8 @@ def test_ssh_understands_the_configuration(lab: core.Lab) -> None:
 
     as_root = asked()
     assert f"port {lab.records()['one'].port}" in as_root
+    assert "hostname 127.0.0.1" in as_root
+    assert not [line for line in as_root if line.startswith("bindaddress")]
     assert "user root" in as_root
     assert "stricthostkeychecking true" in as_root
     key = str(lab.key).replace("%", "%%")  # -G shows it before ssh expands it
@@ -188,11 +191,28 @@ def test_ssh_understands_the_configuration(lab: core.Lab) -> None:
     assert f"identityfile {key}" not in asked("-l", "amartin")
 
 
+def test_a_host_with_a_network_of_its_own_is_asked_from_there_only(tmp_path: Path) -> None:
+    behind = core.Record("m1", "198.18.0.3", 22, "ssh-ed25519 AAAA", "198.18.0.2")
+    config = tmp_path / "ssh_config"
+    config.write_text(core.ssh_block("one", behind, tmp_path / "known", tmp_path / "key"))
+    argv = ["/usr/bin/ssh", "-G", "-F", str(config), "one"]
+    lines = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert {"hostname 198.18.0.3", "bindaddress 198.18.0.2", "port 22"} <= set(lines)
+
+
+def test_records_of_another_version_count_as_unfinished(lab: core.Lab) -> None:
+    converge(lab, "one")
+    content = json.loads((lab.state_dir / "hosts.json").read_text())
+    content["old"] = {"container": "c1", "port": 20000, "host_key": "ssh-ed25519 AAAA"}
+    (lab.state_dir / "hosts.json").write_text(json.dumps(content))
+    assert list(lab.records()) == ["one"]
+
+
 def test_verify_uses_these_files(docker: Any, lab: core.Lab) -> None:
     converge(lab, "one")
     docker.program("ssh", 'echo "$*" >&2; exit 255')
     with pytest.raises(CommandError, match="ssh_config"):
-        lab.verify([lab.wanted("one", "image:1", "")])
+        lab.verify([containers(lab).wanted("one", "image:1")])
 
 
 def test_lost_client_files_are_noticed(lab: core.Lab) -> None:
@@ -222,29 +242,6 @@ def test_all_files_go_with_the_lab(lab: core.Lab) -> None:
     lab.destroy_files()
 
 
-def test_the_archive_brings_key_and_init_with_modes() -> None:
-    with tarfile.open(fileobj=io.BytesIO(core.archive(b"init", "ssh-ed25519 AAAA\n"))) as tar:
-        modes = {entry.name: (entry.mode, entry.uid) for entry in tar.getmembers()}
-        content = tar.extractfile("root/.ssh/authorized_keys")
-        assert content is not None
-        assert content.read() == b"ssh-ed25519 AAAA\n"
-    assert modes == {core.INIT: (0o755, 0), "root/.ssh": (0o700, 0), "root/.ssh/authorized_keys": (0o600, 0)}
-
-
-def test_free_port_is_stable_and_skips_what_is_in_use() -> None:
-    first = core.free_port("some-host")
-    assert core.free_port("some-host") == first
-    assert core.free_port("some-host", {first}) != first
-    with socket.socket() as busy:
-        busy.bind(("127.0.0.1", first))
-        assert core.free_port("some-host") != first
-
-
-def test_free_port_says_when_there_is_none() -> None:
-    with pytest.raises(LyceumError, match="No free port in 20000-29999"):
-        core.free_port("some-host", core.PORTS)
-
-
 @pytest.mark.parametrize(("greeting", "expected"), [(b"SSH-2.0-OpenSSH_9.2\r\n", True), (b"HTTP/1.1 400", False)])
 def test_only_an_ssh_server_counts(greeting: bytes, expected: bool) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -256,9 +253,27 @@ def test_only_an_ssh_server_counts(greeting: bytes, expected: bool) -> None:
 
         thread = threading.Thread(target=answer)
         thread.start()
-        assert greets(server.getsockname()[1]) is expected
+        assert greets("127.0.0.1", server.getsockname()[1]) is expected
         thread.join()
-    assert greets(server.getsockname()[1] if server.fileno() >= 0 else 1) is False
+    assert greets("127.0.0.1", 1) is False
+
+
+def test_from_an_address_that_is_gone_nothing_is_asked() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert greets("127.0.0.1", server.getsockname()[1], "198.51.100.1") is False
+        server.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+def test_the_tar_has_modes_and_belongs_to_root() -> None:
+    data = core.tar({"root/.ssh": (0o700, None), "root/.ssh/key": (0o600, b"secret")})
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        folder, file = archive.getmembers()
+        assert (folder.isdir(), folder.mode, folder.uid) == (True, 0o700, 0)
+        content = archive.extractfile(file)
+        assert content is not None
+        assert (file.mode, file.uid, content.read()) == (0o600, 0, b"secret")
 
 
 def test_replace_file_keeps_the_old_content_until_the_new_is_whole(tmp_path: Path) -> None:
