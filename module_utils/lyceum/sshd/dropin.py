@@ -272,17 +272,27 @@ def _put(path: Path, content: str | None) -> None:
     write_atomically(path, content.encode("utf-8", "surrogateescape"), MODE)
 
 
-def _check_effective(config: str, expectation: Expectation) -> None:
-    context = f"user={expectation.user},host={expectation.host},addr={expectation.addr}"
-    output = _sshd(["-T", "-C", context, "-f", config], f"sshd cannot tell what applies to {expectation.user}")
-    effective: dict[str, str] = {}
-    for line in output.splitlines():
+def effective(
+    user: str, *, config: str | None = None, host: str = "localhost", addr: str = "127.0.0.1"
+) -> dict[str, str]:
+    """What applies to a user who comes from there: options as `sshd -T` prints them, the first line of each.
+
+    config: another file than sshd_config. Raises RefusedError.
+    """
+    words = ["-T", "-C", f"user={user},host={host},addr={addr}", *(["-f", config] if config else [])]
+    found: dict[str, str] = {}
+    for line in _sshd(words, f"sshd cannot tell what applies to {user}").splitlines():
         key, _space, value = line.partition(" ")
-        effective.setdefault(key, value)
+        found.setdefault(key, value)
+    return found
+
+
+def _check_effective(config: str, expectation: Expectation) -> None:
+    found = effective(expectation.user, config=config, host=expectation.host, addr=expectation.addr)
     for key, wanted in expectation.options.items():
-        if effective.get(key) != wanted:
+        if found.get(key) != wanted:
             raise RefusedError(
-                f"with this drop-in, {key} for {expectation.user} would be {effective.get(key, 'unset')!r}, not"
+                f"with this drop-in, {key} for {expectation.user} would be {found.get(key, 'unset')!r}, not"
                 f" {wanted!r}; nothing was changed. The first value wins: an earlier file in sshd_config.d or the top"
                 " of sshd_config sets it"
             )
