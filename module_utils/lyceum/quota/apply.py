@@ -11,10 +11,11 @@ from pathlib import Path
 
 from ..errors import LyceumError
 from ..files import write_atomically
-from . import filesystem, kernel, tools
-from .model import KIB, Limits, Target, add_up
-from .plan import Observed, QuotaPlan, Spec, kinds_of, plan
-from .tools import Record
+from . import kernel, tools
+from .filesystem import Mount
+from .model import Limits, Target
+from .observe import locate, read_places
+from .plan import Observed, QuotaPlan, Spec, plan
 from .trees import DIRECTORY, walk
 
 RECURSABLE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOATIME
@@ -39,15 +40,7 @@ class Outcome:
 
 def run(spec: Spec, *, check: bool) -> Outcome:
     """observe, plan, apply, verify. Raises LyceumError for what concerns all quotas."""
-    known = filesystem.mounts()
-    points: dict[str, filesystem.Mount] = {}
-
-    def mount_of(path: str) -> str:
-        mount = filesystem.mount_of(path, known)
-        points[mount.point] = mount
-        return mount.point
-
-    targets = add_up(spec.quotas, mount_of)
+    targets, points = locate(spec.quotas)
     uncounted: list[str] = []
     observed = observe(spec, targets, points, uncounted, check=check)
     todo = plan(spec, targets, observed)
@@ -62,40 +55,16 @@ def run(spec: Spec, *, check: bool) -> Outcome:
 
 
 def observe(
-    spec: Spec, targets: Sequence[Target], points: dict[str, filesystem.Mount], uncounted: list[str], *, check: bool
+    spec: Spec, targets: Sequence[Target], points: dict[str, Mount], uncounted: list[str], *, check: bool
 ) -> Observed:
-    """Everything the plan needs, one process per file system and kind; what fails for one leaves the others."""
-    result = Observed(projid=_text(Path(spec.projid)))
-    lacking = tools.missing()
-    for mount, kind in kinds_of(targets):
-        try:
-            state = kernel.state(mount, kind)
-            reason = filesystem.shortcoming(points[mount], kind, state, kernel.kernel_has_quotas)
-            if reason:
-                result.shortcomings[mount, kind] = reason
-            if not state.counted:
-                continue
-            if lacking and not check:
-                raise LyceumError(f"quotas on {mount}: {lacking}")
-            # On a new host check mode comes before the installation: no program could have set anything yet.
-            result.records[mount, kind] = {} if lacking else tools.read(mount, kind)
-            result.blocks[mount] = block_of(mount)
-            grace = kernel.grace(mount, kind)
-            if grace is not None:
-                result.graces[mount, kind] = grace
-        except (LyceumError, OSError) as exc:
-            result.errors.append(str(exc))
-            result.records.pop((mount, kind), None)
+    """Everything the plan needs."""
+    result = read_places(targets, points, check=check)
+    result.projid = _text(Path(spec.projid))
     for target in targets:
         if (target.mount, target.kind) in result.records:
             for directory in target.directories:
                 _observe_directory(spec, result, target, directory, uncounted)
     return result
-
-
-def block_of(mount: str) -> int:
-    """Bytes of a block, in which limits are rounded; the kernel keeps them in KiB."""
-    return max(os.statvfs(mount).f_frsize, KIB)
 
 
 def _observe_directory(spec: Spec, result: Observed, target: Target, directory: str, uncounted: list[str]) -> None:
@@ -201,32 +170,3 @@ def _text(path: Path) -> str:
         return ""
     except OSError as exc:
         raise LyceumError(f"cannot read {path}: {exc.strerror}") from exc
-
-
-def used(outcome: Outcome) -> list[dict[str, object]]:
-    """The quotas of the list with what is used of them, as read back."""
-    rows: list[dict[str, object]] = []
-    for target in outcome.targets:
-        place = (target.mount, target.kind)
-        if place not in outcome.after.records:
-            continue
-        record = outcome.after.records[place].get(target.id, Record(Limits(), 0, 0))
-        rows.append(
-            {
-                "filesystem": target.mount,
-                "kind": target.kind,
-                "id": target.id,
-                "name": target.name,
-                "person": target.person,
-                "used_bytes": record.space_used * KIB,
-                "soft_bytes": record.limits.space_soft * KIB or None,
-                "hard_bytes": record.limits.space_hard * KIB or None,
-                "space_ends": record.space_ends,
-                "used_files": record.files_used,
-                "soft_files": record.limits.files_soft or None,
-                "hard_files": record.limits.files_hard or None,
-                "files_ends": record.files_ends,
-                "enforced": place not in outcome.after.shortcomings,
-            }
-        )
-    return rows

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .apply import Outcome, used
+from .apply import Outcome
+from .observe import rows
 
 
 def module_result(outcome: Outcome, *, with_diff: bool, with_usage: bool) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def module_result(outcome: Outcome, *, with_diff: bool, with_usage: bool) -> dic
             ],
         },
         "not_enforced": todo.not_enforced,
-        "quotas": used(outcome) if with_usage else [],
+        "quotas": rows(outcome.targets, outcome.after) if with_usage else [],
         "left_out": [*todo.waiting, *outcome.uncounted],
     }
     if failures or outcome.general:

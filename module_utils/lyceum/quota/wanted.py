@@ -43,14 +43,12 @@ def of_person(
         scratch, [project for project in projects if person["name"] in project["write"]], places, gone=gone
     )
     found: list[Entry] = []
-    # A home without a limit is listed where it may share a file system with what has one.
-    if home or totals:
-        secondary = places["home_projects"] or not home
-        found.append({"path": person["home"], "kind": "user", "name": "home", "secondary": secondary, **home})
-    if places["home_projects"] and (home or gone):
+    # What has no limit is listed, too: it is counted, and may share a file system with what has one.
+    found.append({"path": person["home"], "kind": "user", "name": "home", "secondary": places["home_projects"], **home})
+    if places["home_projects"]:
         number, name = places["home_base"] + person["uid"], f"home-{person['name']}"
         found.append({"path": person["home"], "kind": "project", "id": number, "name": name, **home})
-    if places["scratch"] and (scratch or gone):
+    if places["scratch"]:
         number, name = places["scratch_base"] + person["uid"], f"scratch-{person['name']}"
         path = f"{places['scratch']}/{person['name']}"
         found.append({"path": path, "kind": "project", "id": number, "name": name, **scratch})
@@ -60,8 +58,6 @@ def of_person(
 def of_project(project: Mapping[str, Any], places: Mapping[str, Any]) -> list[Entry]:
     """The quota of one project. Sealed ones keep it: what they hold stays."""
     limits = _limited(project["limits"], "storage")
-    if not limits:
-        return []
     path = f"{places['projects']}/.gid/{project['gid']}"
     return [{"path": path, "kind": "project", "id": project["gid"], "name": project["name"], **limits}]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.lyceum.quota import apply, filesystem, kernel, tools
+from ansible.module_utils.lyceum.quota import filesystem, kernel, observe, tools
 from ansible.module_utils.lyceum.quota.filesystem import Mount
 from ansible.module_utils.lyceum.quota.kernel import State, Tag
 
@@ -104,5 +104,5 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     monkeypatch.setattr(kernel, "read_tag", fake.read_tag)
     monkeypatch.setattr(kernel, "write_tag", fake.write_tag)
     # The host's file systems have the blocks of the stand-in, whatever holds the test's folder.
-    monkeypatch.setattr(apply, "block_of", lambda _mount: 4096)
+    monkeypatch.setattr(observe, "block_of", lambda _mount: 4096)
     return fake

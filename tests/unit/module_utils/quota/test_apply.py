@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.lyceum.quota import apply, kernel, tools
-from ansible.module_utils.lyceum.quota.apply import Outcome, block_of, recurse, used
+from ansible.module_utils.lyceum.quota.apply import Outcome, recurse
 from ansible.module_utils.lyceum.quota.kernel import State, Tag
+from ansible.module_utils.lyceum.quota.observe import rows
 
 from .conftest import FakeHost
 from .test_model import entry
@@ -135,7 +136,7 @@ def test_what_is_only_counted_is_set_and_told(host: FakeHost) -> None:
     outcome = run(host, home(host), when_unsupported="report")
     assert list(host.limits("home", "user")) == [2001]
     assert [short["people"] for short in outcome.plan.not_enforced] == [["p2001"]]
-    assert [row["enforced"] for row in used(outcome)] == [False]
+    assert [row["enforced"] for row in rows(outcome.targets, outcome.after)] == [False]
 
 
 def test_without_the_programs(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,28 +146,6 @@ def test_without_the_programs(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -
     outcome = run(host, home(host))
     assert outcome.general == [
         f"quotas on {host.folder}/home: repquota and setquota not installed. Remedy: install the package quota."
-    ]
-
-
-def test_usage_is_read_back(host: FakeHost) -> None:
-    host.use("home", "user", 2001, 2048, 17)
-    assert used(run(host, home(host, hard_files=100))) == [
-        {
-            "filesystem": str(host.folder / "home"),
-            "kind": "user",
-            "id": 2001,
-            "name": "home",
-            "person": "p2001",
-            "used_bytes": 2097152,
-            "soft_bytes": 943720 * 1024,
-            "hard_bytes": 1073741824,
-            "space_ends": None,
-            "used_files": 17,
-            "soft_files": 90,
-            "hard_files": 100,
-            "files_ends": None,
-            "enforced": True,
-        }
     ]
 
 
@@ -257,7 +236,3 @@ def test_recursion_is_part_of_a_run_only_if_asked(host: FakeHost, projects: dict
         ]
     assert len(projects) == 1
     assert not run(host, scratch(host), recurse=True).plan.changed
-
-
-def test_blocks_are_those_of_the_file_system(tmp_path: Path) -> None:
-    assert block_of(str(tmp_path)) == max(os.statvfs(tmp_path).f_frsize, 1024)

@@ -41,6 +41,10 @@ def brief(entries: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     return [(e["kind"], e["id"], e["name"], e["path"], e.get("hard_gib"), e.get("hard_files")) for e in entries]
 
 
+HOME = ("user", 2001, "home", "/home/amartin", None, None)
+SCRATCH = ("project", 1002001, "scratch-amartin", "/srv/scratch/amartin", None, None)
+
+
 def test_everything_limited() -> None:
     found = wanted([person(home_gib=200, home_files=1000, scratch_gib=500)], [project(storage_gib=2000)])
     assert brief(found) == [
@@ -58,15 +62,16 @@ def test_everything_limited() -> None:
 @pytest.mark.parametrize(
     ("limits", "projects", "expected"),
     [
-        ({}, [], []),
-        ({"home_gib": None}, [], [("user", 2001, "home", "/home/amartin", "unlimited", None)]),
-        ({"home_files": 0}, [], [("user", 2001, "home", "/home/amartin", None, 0)]),
-        # What has no limit is listed beside what has one: on one file system they are counted together.
+        # What has no limit is listed, too, to be counted.
+        ({}, [], [HOME, SCRATCH]),
+        ({"home_gib": None}, [], [(*HOME[:4], "unlimited", None), SCRATCH]),
+        ({"home_files": 0}, [], [(*HOME[:4], None, 0), SCRATCH]),
         (
             {},
             [project(storage_gib=5)],
             [
-                ("user", 2001, "home", "/home/amartin", None, None),
+                HOME,
+                SCRATCH,
                 ("user", 2001, "scratch", "/srv/scratch", None, None),
                 ("user", 2001, "projects", "/srv/projects", 5, None),
                 ("user", 2001, "other", "/srv/scratch", 1, None),
@@ -77,11 +82,12 @@ def test_everything_limited() -> None:
             {"scratch_files": 7},
             [project(), project("speech", 11002, ("dlopez",), storage_gib=3)],
             [
-                ("user", 2001, "home", "/home/amartin", None, None),
-                ("project", 1002001, "scratch-amartin", "/srv/scratch/amartin", None, 7),
+                HOME,
+                (*SCRATCH[:4], None, 7),
                 ("user", 2001, "scratch", "/srv/scratch", None, 7),
                 ("user", 2001, "projects", "/srv/projects", None, None),
                 ("user", 2001, "other", "/srv/scratch", None, 10),
+                ("project", 11001, "retina", "/srv/projects/.gid/11001", None, None),
                 ("project", 11002, "speech", "/srv/projects/.gid/11002", 3, None),
             ],
         ),
@@ -114,10 +120,11 @@ def test_places_a_host_does_not_have() -> None:
 def test_homes_with_project_quotas() -> None:
     found = wanted([person(home_gib=1)], [], home_projects=True)
     assert brief(found) == [
-        ("user", 2001, "home", "/home/amartin", 1, None),
+        (*HOME[:4], 1, None),
         ("project", 2002001, "home-amartin", "/home/amartin", 1, None),
+        SCRATCH,
     ]
-    assert [entry.get("secondary", False) for entry in found] == [True, False]
+    assert [entry.get("secondary", False) for entry in found] == [True, False, False]
 
 
 LIMIT = st.one_of(st.none(), st.integers(0, 50))
