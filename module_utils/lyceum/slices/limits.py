@@ -21,7 +21,7 @@ from typing import Any
 
 from ..errors import LyceumError
 from .properties import Value
-from .units import CORE, bytes_of
+from .units import CORE, GIB, bytes_of, whole_mib
 
 KEYS = ("cpu_cores", "cpu_weight", "memory_gib", "memory_swap_gib", "tasks", "io_weight")
 WEIGHTS = ("cpu_weight", "io_weight")
@@ -129,8 +129,7 @@ def values_of(limits: Mapping[str, float | None], rules: Rules) -> dict[str, Val
         values["MemoryHigh"] = memory_high(memory, rules)
         values["MemoryMax"] = memory
     if "memory_gib" in limits or "memory_swap_gib" in limits:
-        swap = _swap_gib(limits, rules)
-        values["MemorySwapMax"] = None if swap is None else bytes_of(swap)
+        values["MemorySwapMax"] = _swap(limits, rules)
     if "tasks" in limits:
         values["TasksMax"] = _whole(limits["tasks"])
     if "io_weight" in limits:
@@ -138,18 +137,19 @@ def values_of(limits: Mapping[str, float | None], rules: Rules) -> dict[str, Val
     return values
 
 
-def _swap_gib(limits: Mapping[str, float | None], rules: Rules) -> float | None:
+def _swap(limits: Mapping[str, float | None], rules: Rules) -> int | None:
     if "memory_swap_gib" in limits:
-        return limits["memory_swap_gib"]
+        given = limits["memory_swap_gib"]
+        return None if given is None else bytes_of(given)
     memory = limits["memory_gib"]
-    return None if memory is None else memory * rules.memory_swap_percent / 100
+    return None if memory is None else whole_mib(memory * GIB * rules.memory_swap_percent / 100)
 
 
 def memory_high(memory_max: int | None, rules: Rules) -> int | None:
-    """MemoryHigh of a MemoryMax, in whole pages."""
+    """MemoryHigh of a MemoryMax, in whole MiB."""
     if memory_max is None or rules.memory_high_percent >= 100:
         return None
-    return bytes_of(memory_max * rules.memory_high_percent / 100 / 2**30)
+    return whole_mib(memory_max * rules.memory_high_percent / 100)
 
 
 def _whole(number: float | None) -> int | None:

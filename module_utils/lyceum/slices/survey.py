@@ -17,7 +17,7 @@ from . import observe, strays, totals, usage
 from .dropin import DEFAULT, DropIn, slice_of, uid_of
 from .hierarchy import Hierarchy
 from .plan import parsed
-from .properties import Value
+from .properties import PROPERTIES, Value
 
 STATE = Path("/var/lib/lyceum/slices/state.json")
 STATE_MODE = 0o600
@@ -116,3 +116,22 @@ def _use(hierarchy: Hierarchy, uid: int, written: Mapping[str, Value]) -> dict[s
     # What the kernel does not tell of (weights of disks) is taken from the file.
     limits = {**{name: written[name] for name in written if name == "IOWeight"}, **hierarchy.limits(uid)}
     return {"live": True, "limits": limits, "memory": seen.memory, "swap": seen.swap, "tasks": seen.tasks}
+
+
+def survey(first_uid: int, path: Path) -> dict[str, Any]:
+    """Everything at this moment, changing nothing: `{people, layout, not_effective}`. Raises LyceumError.
+
+    path: where `save_state` keeps the totals. not_effective: limits in force in no sense on this kernel, as sentences.
+    """
+    hierarchy = Hierarchy.read(observe.ROOT)
+    state = load_state(path, boot_id())
+    found = people(hierarchy, look(hierarchy, state, first_uid), first_uid)
+    used = {name for record in found for name, value in record["limits"].items() if value is not None}
+    files = [parsed(text).values for text in observe.dropins()[0].values()]
+    used |= {name for values in files for name, value in values.items() if value is not None}
+    obstacles = {} if hierarchy is None else hierarchy.obstacles(name for name in PROPERTIES if name in used)
+    return {
+        "people": found,
+        "layout": "none" if hierarchy is None else hierarchy.layout,
+        "not_effective": [f"{name}: {why}" for name, why in obstacles.items()],
+    }

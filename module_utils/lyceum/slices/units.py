@@ -25,6 +25,11 @@ def bytes_of(gib: float) -> int:
     return int(gib * GIB) // PAGE * PAGE
 
 
+def whole_mib(size: float) -> int:
+    """Rounded down to what is short to read."""
+    return int(size) // 2**20 * 2**20
+
+
 def size_text(size: int) -> str:
     """The shortest exact spelling: 536870912 is 512M."""
     for suffix in ("T", "G", "M", "K"):

@@ -173,7 +173,7 @@ def test_a_step_down_is_completed_by_the_host(either: Host) -> None:
     outcome = either.run(PEOPLE)
     assert list(outcome.plan.pending) == ["bchen"]
     assert either.kernel(2002, "MemoryMax") == "max"
-    assert either.kernel(2002, "MemoryHigh") == "510025728"
+    assert either.kernel(2002, "MemoryHigh") == "509607936"
     assert apply.settle() == []
     either.write(2002, "memory.current", 2**28)
     assert apply.settle() == ["bchen: MemoryMax 512M"]

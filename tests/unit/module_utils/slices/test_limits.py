@@ -31,12 +31,12 @@ MIB = 2**20
         ({"tasks": 256.0}, {"TasksMax": 256}),
         ({"tasks": None}, {"TasksMax": None}),
         # A little under MemoryMax the kernel slows down; a tenth of the memory is swap.
-        ({"memory_gib": 1}, {"MemoryHigh": 1020051456, "MemoryMax": 2**30, "MemorySwapMax": 107372544}),
+        ({"memory_gib": 1}, {"MemoryHigh": 1019215872, "MemoryMax": 2**30, "MemorySwapMax": 106954752}),
         ({"memory_gib": None}, {"MemoryHigh": None, "MemoryMax": None, "MemorySwapMax": None}),
-        ({"memory_gib": 1, "memory_swap_gib": 0}, {"MemoryHigh": 1020051456, "MemoryMax": 2**30, "MemorySwapMax": 0}),
+        ({"memory_gib": 1, "memory_swap_gib": 0}, {"MemoryHigh": 1019215872, "MemoryMax": 2**30, "MemorySwapMax": 0}),
         (
             {"memory_gib": 1, "memory_swap_gib": None},
-            {"MemoryHigh": 1020051456, "MemoryMax": 2**30, "MemorySwapMax": None},
+            {"MemoryHigh": 1019215872, "MemoryMax": 2**30, "MemorySwapMax": None},
         ),
         ({"memory_swap_gib": 0.5}, {"MemorySwapMax": 512 * MIB}),
     ],
@@ -121,8 +121,7 @@ def test_whatever_is_accepted_gives_values_a_kernel_takes(given_limits: dict[str
         ),
         (
             {"zzz": 4},
-            "people: bchen: limits.zzz is not a limit of a slice. It knows cpu_cores, cpu_weight, memory_gib,"
-            " memory_swap_gib, tasks, io_weight.",
+            "people: bchen: limits.zzz is not a limit of a slice. It knows " + ", ".join(limits.KEYS) + ".",
         ),
     ],
     ids=lambda value: str(value)[:30],

@@ -50,7 +50,7 @@ def after(before: Observed, todo: Plan) -> Observed:
 
 
 BCHEN = {"name": "bchen", "uid": 2002, "limits": {"memory_gib": 0.5, "memory_swap_gib": 0, "tasks": 256}}
-BCHEN_FILE = render(DropIn("bchen", {"MemoryHigh": 510025728, "MemoryMax": 2**29, "MemorySwapMax": 0, "TasksMax": 256}))
+BCHEN_FILE = render(DropIn("bchen", {"MemoryHigh": 509607936, "MemoryMax": 2**29, "MemorySwapMax": 0, "TasksMax": 256}))
 
 
 def test_a_first_run() -> None:
@@ -67,7 +67,7 @@ def test_a_first_run() -> None:
         "user-0.slice: MemoryMax unlimited",
         "user-0.slice: MemorySwapMax unlimited",
         "user-0.slice: TasksMax unlimited",
-        "bchen: MemoryHigh 498072K",
+        "bchen: MemoryHigh 486M",
         "bchen: MemoryMax 512M",
         "bchen: MemorySwapMax 0",
         "bchen: TasksMax 256",
@@ -182,9 +182,9 @@ def test_memory_is_stepped_down() -> None:
     todo = plan(desired(BCHEN), observed(live={2002: live(GIB)}))
     dropin = parsed(todo.changes["user-2002.slice"].content)
     assert dropin.values["MemoryMax"] is None
-    assert dropin.values["MemoryHigh"] == 510025728
-    assert dropin.pending == {"MemoryHigh": 510025728, "MemoryMax": 2**29}
-    sentence = "MemoryMax stays unlimited until less than 512M is in use (now 1G); MemoryHigh 498072K presses it down"
+    assert dropin.values["MemoryHigh"] == 509607936
+    assert dropin.pending == {"MemoryHigh": 509607936, "MemoryMax": 2**29}
+    sentence = "MemoryMax stays unlimited until less than 512M is in use (now 1G); MemoryHigh 486M presses it down"
     assert todo.pending == {"bchen": sentence}
     assert todo.changes["user-2002.slice"].actions[-1] == sentence
 
@@ -192,11 +192,11 @@ def test_memory_is_stepped_down() -> None:
 def test_a_step_down_is_the_same_the_second_time() -> None:
     first = plan(desired(BCHEN), observed(live={2002: live(GIB)}))
     text = first.changes["user-2002.slice"].content or ""
-    now = live(GIB, MemoryHigh=510025728)
+    now = live(GIB, MemoryHigh=509607936)
     again = plan(desired(BCHEN), observed({"user-2002.slice": text}, live={2002: now}))
     assert again.changed is False
     assert set(again.pending) == {"bchen"}
-    done = plan(desired(BCHEN), observed({"user-2002.slice": text}, live={2002: live(0, MemoryHigh=510025728)}))
+    done = plan(desired(BCHEN), observed({"user-2002.slice": text}, live={2002: live(0, MemoryHigh=509607936)}))
     assert done.changes["user-2002.slice"].content == BCHEN_FILE
     assert done.pending == {}
 
@@ -225,7 +225,7 @@ def test_nothing_waits_when_nothing_would_be_killed(now: Live) -> None:
 
 
 def test_limits_that_have_drifted_are_applied_again() -> None:
-    right = {"MemoryHigh": 510025728, "MemoryMax": 2**29, "MemorySwapMax": 0, "TasksMax": 256}
+    right = {"MemoryHigh": 509607936, "MemoryMax": 2**29, "MemorySwapMax": 0, "TasksMax": 256}
     files = {"user-2002.slice": BCHEN_FILE}
     assert plan(desired(BCHEN), observed(files, live={2002: Live(right, right)})).changed is False
     todo = plan(desired(BCHEN), observed(files, live={2002: Live(right, {**right, "MemoryMax": GIB})}))
@@ -279,7 +279,7 @@ def test_dropins_of_others() -> None:
 
 def test_what_somebody_overrides_is_not_drift() -> None:
     foreign = {"user-2002.slice": (Foreign(Path("/etc/z.conf"), ("TasksMax",), False),)}
-    right = {"MemoryHigh": 510025728, "MemoryMax": 2**29, "MemorySwapMax": 0, "TasksMax": 7}
+    right = {"MemoryHigh": 509607936, "MemoryMax": 2**29, "MemorySwapMax": 0, "TasksMax": 7}
     todo = plan(desired(BCHEN), observed({"user-2002.slice": BCHEN_FILE}, {2002: Live(right, right)}, foreign=foreign))
     assert todo.changed is False
 

@@ -23,7 +23,7 @@ def test_people_have_results_and_nobody_else(host: Host) -> None:
         "results": {
             "bchen": {
                 "result": "created",
-                "actions": ["MemoryHigh 498072K", "MemoryMax 512M", "MemorySwapMax 52428K", "TasksMax 256"],
+                "actions": ["MemoryHigh 486M", "MemoryMax 512M", "MemorySwapMax 51M", "TasksMax 256"],
                 "error": None,
             }
         },
@@ -100,5 +100,5 @@ def test_a_host_without_control_groups(host: Host) -> None:
 def test_what_waits_is_told(host: Host) -> None:
     host.log_in(2002, memory__current=2**30)
     assert result(host, BCHEN)["pending"] == [
-        "bchen: MemoryMax stays unlimited until less than 512M is in use (now 1G); MemoryHigh 498072K presses it down"
+        "bchen: MemoryMax stays unlimited until less than 512M is in use (now 1G); MemoryHigh 486M presses it down"
     ]

@@ -127,3 +127,11 @@ def test_boots_have_names(host: Host) -> None:
 
 def test_accounts_have_names(host: Host) -> None:
     assert survey.names_of([2001, 5555]) == {2001: "amartin"}
+
+
+def test_everything_at_once(hybrid: Host, tmp_path: Path) -> None:
+    hybrid.run([BCHEN])
+    found = survey.survey(2001, tmp_path / "state.json")
+    assert [record["name"] for record in found["people"]] == ["bchen"]
+    assert found["layout"] == "hybrid"
+    assert [line.partition(":")[0] for line in found["not_effective"]] == ["MemoryHigh", "MemorySwapMax", "IOWeight"]
