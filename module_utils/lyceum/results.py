@@ -31,11 +31,15 @@ class PersonResult:
 
 @dataclass
 class HostResult:
-    """One host: people by name, what is there but not in the registry, what stands in the way."""
+    """One host: people by name, what is there but not in the registry, what stands in the way.
+
+    not_enforced: what the host cannot hold anybody to, though the registry says so.
+    """
 
     people: dict[str, PersonResult] = field(default_factory=dict)
     unmanaged: list[str] = field(default_factory=list)
     conflicts: list[str] = field(default_factory=list)
+    not_enforced: list[str] = field(default_factory=list)
     unreachable: str | None = None
 
     def person(self, name: str) -> PersonResult:
@@ -50,7 +54,7 @@ class RunResults:
         self.hosts: dict[str, HostResult] = {}
 
     def __bool__(self) -> bool:
-        return any(host.people or host.conflicts or host.unmanaged for host in self.hosts.values())
+        return any(host.people or host.conflicts or host.unmanaged or host.not_enforced for host in self.hosts.values())
 
     def add(self, host: str, lyceum: Mapping[str, Any], *, preview: bool = False) -> None:
         """Add the `lyceum` key of one module result.
@@ -67,6 +71,7 @@ class RunResults:
             for name in lyceum.get("unchanged") or ():
                 target.person(name)
             _extend(target.unmanaged, lyceum.get("unmanaged"))
+            _extend(target.not_enforced, lyceum.get("not_enforced"))
 
     def unreachable(self, host: str, why: str) -> None:
         self.hosts.setdefault(str(host), HostResult()).unreachable = why
@@ -82,6 +87,7 @@ class RunResults:
                 },
                 "unchanged": sum(item.result == "unchanged" for item in host.people.values()),
                 "conflicts": host.conflicts,
+                **({"not_enforced": host.not_enforced} if host.not_enforced else {}),
                 **({"unreachable": host.unreachable} if host.unreachable else {}),
             }
             for name, host in sorted(self.hosts.items())
@@ -141,6 +147,7 @@ class RunResults:
         for name, host in sorted(self.hosts.items()):
             lines += [f"FAILED {name}: {p}: {why}" for p in names if p in host.people for why in host.people[p].errors]
             lines += [f"CONFLICT {name}: {text}" for text in host.conflicts]
+            lines += [f"NOT ENFORCED {name}: {text}" for text in host.not_enforced]
             if host.unmanaged:
                 more = f" and {len(host.unmanaged) - MAX_ROWS} more" if len(host.unmanaged) > MAX_ROWS else ""
                 lines.append(f"unmanaged on {name} (left alone): {', '.join(host.unmanaged[:MAX_ROWS])}{more}")

@@ -128,3 +128,11 @@ def test_check_runs_say_so() -> None:
 
 def test_table_pads_to_the_widest_cell() -> None:
     assert table(["a", "bb"], [["xxx", "y"]]) == ["  a    bb", "  ---  --", "  xxx  y"]
+
+
+def test_what_a_host_cannot_enforce_is_said_even_when_nobody_changed() -> None:
+    run = RunResults()
+    run.add("h1", {"results": {}, "not_enforced": ["11 user quotas: /home has no quota"]})
+    run.add("h1", {"results": {}, "not_enforced": ["11 user quotas: /home has no quota"]}, preview=True)
+    assert "NOT ENFORCED h1: 11 user quotas: /home has no quota" in run.lines()
+    assert run.as_dict()["h1"]["not_enforced"] == ["11 user quotas: /home has no quota"]
