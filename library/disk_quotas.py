@@ -157,14 +157,14 @@ lyceum:
   type: dict
   sample: {kind: quotas, results: {}, unchanged: [amartin], unmanaged: [], conflicts: []}
 not_enforced:
-  description: Limits that stop nobody, for each file system and kind with the reason and the remedy.
+  description: Limits that stop nobody, for each file system and cause, with the remedy.
   returned: always
   type: list
   elements: dict
   sample:
     - filesystem: /home
-      kind: user
-      reason: "/home (ext4 on /dev/sdb1) has no user quotas. Remedy: ..."
+      kinds: [user]
+      reason: "/home (ext4 on /dev/sdb1): they are off. Remedy: ..."
       quotas: [amartin on /home (home)]
       people: [amartin]
 quotas:

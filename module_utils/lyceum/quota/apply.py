@@ -15,7 +15,7 @@ from . import kernel, tools
 from .filesystem import Mount
 from .model import Limits, Target
 from .observe import locate, read_places
-from .plan import Observed, QuotaPlan, Spec, plan
+from .plan import Observed, QuotaPlan, Spec, plan, shortfall
 from .trees import DIRECTORY, walk
 
 RECURSABLE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOATIME
@@ -46,7 +46,7 @@ def run(spec: Spec, *, check: bool) -> Outcome:
     todo = plan(spec, targets, observed)
     outcome = Outcome(spec, targets, todo, observed, observed, dict(todo.failures), list(observed.errors), uncounted)
     if spec.strict:
-        outcome.general += [f"{short['reason']} ({len(short['quotas'])} quota(s))" for short in todo.not_enforced]
+        outcome.general += [shortfall(short) for short in todo.not_enforced]
     if todo.changed and not check:
         complaints = _apply(spec, todo, outcome)
         outcome.after = observe(spec, targets, points, [], check=False)

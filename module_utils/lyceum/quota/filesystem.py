@@ -14,8 +14,8 @@ from .kernel import State
 
 MOUNTINFO = Path("/proc/self/mountinfo")
 ESCAPE = re.compile(r"\\([0-7]{3})")
-OPTIONS = {"user": "usrquota", "group": "grpquota", "project": "prjquota"}
-XFS_OPTIONS = {"user": "uquota", "group": "gquota", "project": "pquota"}
+OPTIONS = "usrquota,grpquota,prjquota"
+XFS_OPTIONS = "uquota,gquota,pquota"
 FLAGS = {"user": "u", "group": "g", "project": "P"}
 
 
@@ -66,35 +66,33 @@ def mount_of(path: str, known: Iterable[Mount]) -> Mount:
     return next((one for one in same if one.root == "/"), nearest)
 
 
-def shortcoming(mount: Mount, kind: str, state: State, kernel_has_quotas: Callable[[], bool]) -> str | None:
-    """Why limits of this kind stop nobody on this file system, and the remedy; None if they do."""
+def shortcoming(mount: Mount, state: State, kernel_has_quotas: Callable[[], bool]) -> str | None:
+    """Why limits of the kind that is in this state stop nobody there, and the remedy; None if they do."""
     if state.enforced:
         return None
     where = f"{mount.point} ({mount.type} on {mount.source})"
     if mount.type not in ("ext4", "xfs"):
         server = " Set them on the file server." if mount.type.startswith("nfs") else ""
         return f"{where}: Lyceum sets quotas on ext4 and XFS only.{server}"
+    off = "they are counted, but stop nobody" if state.counted else "they are off"
+    root = mount.point == "/"
     if mount.type == "xfs":
-        option = XFS_OPTIONS[kind]
-        boot = f" (for /: rootflags={option} on the kernel's command line, then reboot)" if mount.point == "/" else ""
-        counting = "counts but does not enforce" if state.counted else "has no"
+        boot = f" (for /: rootflags={XFS_OPTIONS} on the kernel's command line, then reboot)" if root else ""
         return (
-            f"{where} {counting} {kind} quotas. Remedy: put {option} into its options in /etc/fstab and mount it anew;"
-            f" a remount is not enough{boot}."
+            f"{where}: {off}. Remedy: put {XFS_OPTIONS} into its options in /etc/fstab and mount it anew; a remount is"
+            f" not enough{boot}."
         )
     if not kernel_has_quotas():
         return f"{where}: this kernel has no disk quotas (CONFIG_QUOTA, CONFIG_QFMT_V2). Remedy: boot one that has."
-    option = OPTIONS[kind]
     if state.counted:
         return (
-            f"{where} counts but does not enforce {kind} quotas. Remedy: put {option} into its options in /etc/fstab,"
-            f" and run `quotaon -{FLAGS[kind]} {mount.point}` until it is mounted anew; a remount is not enough."
+            f"{where}: {off}. Remedy: put {OPTIONS} into its options in /etc/fstab, and run `quotaon -ugP"
+            f" {mount.point}` until it is mounted anew; a remount is not enough."
         )
-    boot = ", from a rescue system since it is /" if mount.point == "/" else ""
+    boot = ", from a rescue system since it is /" if root else ""
     return (
-        f"{where} has no {kind} quotas. Remedy: unmount it{boot}, run `tune2fs -O quota,project"
-        f" -Q usrquota,grpquota,prjquota {mount.source}`, put usrquota,grpquota,prjquota into its options in"
-        f" /etc/fstab, mount it."
+        f"{where}: {off}. Remedy: unmount it{boot}, run `tune2fs -O quota,project -Q {OPTIONS} {mount.source}`, put"
+        f" {OPTIONS} into its options in /etc/fstab, mount it."
     )
 
 

@@ -16,6 +16,16 @@ UNLIMITED = "unlimited"
 KIB = 1024
 GIB = 1024**3
 # Project names stand in /etc/projid, whose lines are name:id.
+# What an entry that leaves a key out means.
+BLANK: Mapping[str, Any] = {
+    "person": None,
+    "hard_gib": None,
+    "soft_gib": None,
+    "hard_files": None,
+    "soft_files": None,
+    "secondary": False,
+    "state": "present",
+}
 PROJECT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
@@ -58,6 +68,7 @@ class Quota:
     @classmethod
     def from_params(cls, entry: Mapping[str, Any], soft_percent: int) -> Quota:
         """Build from one entry of the module's parameter `quotas`. Raises LyceumError naming it."""
+        entry = {**BLANK, **entry}
         where = f"quotas: {entry['kind']} {entry['id']} ({entry['name']}) at {entry['path']}"
         if not entry["path"].startswith("/"):
             raise LyceumError(f"{where}: the path must be absolute")

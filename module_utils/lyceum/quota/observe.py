@@ -37,7 +37,7 @@ def read_places(targets: Sequence[Target], points: dict[str, filesystem.Mount], 
     for mount, kind in kinds_of(targets):
         try:
             state = kernel.state(mount, kind)
-            reason = filesystem.shortcoming(points[mount], kind, state, kernel.kernel_has_quotas)
+            reason = filesystem.shortcoming(points[mount], state, kernel.kernel_has_quotas)
             if reason:
                 result.shortcomings[mount, kind] = reason
             if not state.counted:

@@ -141,37 +141,40 @@ def plan(spec: Spec, targets: Sequence[Target], observed: Observed) -> QuotaPlan
 
 
 def shortfalls(targets: Sequence[Target], observed: Observed) -> list[dict[str, Any]]:
-    """Limits that stop nobody, `{filesystem, kind, reason, quotas: [..], people: [..]}` for each cause."""
-    found: dict[tuple[str, str, str], list[Target]] = {}
+    """Limits that stop nobody, `{filesystem, kinds, reason, quotas, people}` for each cause."""
+    found: dict[tuple[str, str], list[Target]] = {}
     for target in targets:
         limited = target.present and any(limit and limit.hard is not None for limit in (target.space, target.files))
-        reason = observed.shortcomings.get((target.mount, target.kind))
-        if reason and (limited or target.unbounded):
-            found.setdefault((target.mount, target.kind, reason), []).append(target)
-        elif target.unbounded:
-            why = (
+        reason = observed.shortcomings.get((target.mount, target.kind)) if limited or target.unbounded else None
+        if reason is None and target.unbounded:
+            reason = (
                 f"{target.mount}: a {target.kind} quota counts all files of somebody there, and some of them are"
                 f" unlimited, so that the limit of {' and '.join(target.unbounded)} stops nobody. Remedy: limit them"
                 " all, or give homes project quotas, too."
             )
-            found.setdefault((target.mount, target.kind, why), []).append(target)
-        elif target.shared:
-            why = (
+        elif reason is None and target.shared:
+            reason = (
                 f"{target.mount}: a {target.kind} quota counts all files of somebody there, so that"
                 f" {' and '.join(target.shared)} may use what is left of {target.name} together. Remedy: give homes"
                 " project quotas, too."
             )
-            found.setdefault((target.mount, target.kind, why), []).append(target)
+        if reason is not None:
+            found.setdefault((target.mount, reason), []).append(target)
     return [
         {
             "filesystem": mount,
-            "kind": kind,
+            "kinds": sorted({target.kind for target in affected}, key=KINDS.index),
             "reason": reason,
             "quotas": [str(target) for target in affected],
             "people": sorted({target.person for target in affected if target.person}),
         }
-        for (mount, kind, reason), affected in found.items()
+        for (mount, reason), affected in found.items()
     ]
+
+
+def shortfall(short: Mapping[str, Any]) -> str:
+    """One of them as a sentence."""
+    return f"{len(short['quotas'])} {' and '.join(short['kinds'])} quota(s) not enforced: {short['reason']}"
 
 
 def size(kib: int) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from .apply import Outcome
 from .observe import rows
+from .plan import shortfall
 
 
 def module_result(outcome: Outcome, *, with_diff: bool, with_usage: bool) -> dict[str, Any]:
@@ -29,9 +30,8 @@ def module_result(outcome: Outcome, *, with_diff: bool, with_usage: bool) -> dic
                 {target.person for target in outcome.targets if target.person} - _people(outcome).keys()
             ),
             "unmanaged": todo.unmanaged,
-            "conflicts": [
-                f"{len(short['quotas'])} quota(s) not enforced: {short['reason']}" for short in todo.not_enforced
-            ],
+            "conflicts": [],
+            "not_enforced": [shortfall(short) for short in todo.not_enforced],
         },
         "not_enforced": todo.not_enforced,
         "quotas": rows(outcome.targets, outcome.after) if with_usage else [],

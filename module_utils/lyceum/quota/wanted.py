@@ -32,6 +32,27 @@ def quotas(registry: Mapping[str, Any], places: Mapping[str, Any]) -> list[Entry
     ]
 
 
+def policies(registry: Mapping[str, Any], places: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """What the tools on the host know, see module_utils/lyceum/storage/settings.py: {people, projects}."""
+    projects = registry["projects"] if places["projects"] else []
+    return {
+        "people": [
+            {
+                **{key: person[key] for key in ("name", "uid", "gid", "home", "email", "state")},
+                "quotas": of_person(person, projects, places),
+            }
+            for person in registry["people"]
+        ],
+        "projects": [
+            {
+                **{key: project[key] for key in ("name", "gid", "state", "write")},
+                "quotas": of_project(project, places),
+            }
+            for project in projects
+        ],
+    }
+
+
 def of_person(
     person: Mapping[str, Any], projects: Iterable[Mapping[str, Any]], places: Mapping[str, Any]
 ) -> list[Entry]:

@@ -86,12 +86,12 @@ def test_one_person_alone_leaves_the_others(host: FakeHost, run: Run) -> None:
 def test_without_quotas_it_fails_or_reports(host: FakeHost, run: Run, check: bool) -> None:
     quota = {"path": f"{host.folder}/plain", "kind": "user", "id": 2001, "name": "home", "hard_gib": 1}
     reason = (
-        f"{host.folder}/plain (ext4 on /dev/plain) has no user quotas. Remedy: unmount it, run `tune2fs -O"
-        " quota,project -Q usrquota,grpquota,prjquota /dev/plain`, put usrquota,grpquota,prjquota into its options in"
-        " /etc/fstab, mount it."
+        f"{host.folder}/plain (ext4 on /dev/plain): they are off. Remedy: unmount it, run `tune2fs -O quota,project"
+        " -Q usrquota,grpquota,prjquota /dev/plain`, put usrquota,grpquota,prjquota into its options in /etc/fstab,"
+        " mount it."
     )
     failed = run(quota, check=check)
-    assert (failed["failed"], failed["msg"]) == (True, f"{reason} (1 quota(s))")
+    assert (failed["failed"], failed["msg"]) == (True, f"1 user quota(s) not enforced: {reason}")
     reported = run(quota, check=check, when_unsupported="report")
     assert not reported["failed"]
     assert [short["reason"] for short in reported["not_enforced"]] == [reason]

@@ -116,10 +116,10 @@ def test_where_quotas_do_not_work_the_rest_is_done(host: FakeHost) -> None:
     entries = home(host), home(host, path=str(host.folder / "plain")), home(host, path=str(host.folder / "net"))
     outcome = run(host, *entries)
     assert [text.split(". Remedy")[0] for text in outcome.general] == [
-        f"{host.folder}/plain (ext4 on /dev/plain) has no user quotas",
+        f"1 user quota(s) not enforced: {host.folder}/plain (ext4 on /dev/plain): they are off",
         (
-            f"{host.folder}/net (nfs4 on /dev/net): Lyceum sets quotas on ext4 and XFS only."
-            " Set them on the file server. (1 quota(s))"
+            f"1 user quota(s) not enforced: {host.folder}/net (nfs4 on /dev/net): Lyceum sets quotas on ext4 and XFS"
+            " only. Set them on the file server."
         ),
     ]
     assert list(host.limits("home", "user")) == [2001]

@@ -87,13 +87,16 @@ def test_a_path_on_nothing() -> None:
         mount_of("/x", [])
 
 
+EXT4 = "usrquota,grpquota,prjquota into its options in /etc/fstab"
+XFS = "Remedy: put uquota,gquota,pquota into its options in /etc/fstab and mount it anew; a remount is not enough"
+
+
 @pytest.mark.parametrize(
-    ("mount", "kind", "state", "kernel", "sentence"),
+    ("mount", "state", "kernel", "sentence"),
     [
-        (mounted("/home", "8:1"), "user", ON, True, None),
+        (mounted("/home", "8:1"), ON, True, None),
         (
             mounted("/home", "8:1"),
-            "user",
             OFF,
             False,
             (
@@ -103,74 +106,54 @@ def test_a_path_on_nothing() -> None:
         ),
         (
             mounted("/home", "8:1"),
-            "project",
             OFF,
             True,
             (
-                "/home (ext4 on /dev/8:1) has no project quotas. Remedy: unmount it, run `tune2fs -O quota,project"
-                " -Q usrquota,grpquota,prjquota /dev/8:1`, put usrquota,grpquota,prjquota into its options in"
-                " /etc/fstab, mount it."
+                "/home (ext4 on /dev/8:1): they are off. Remedy: unmount it, run `tune2fs -O quota,project"
+                f" -Q usrquota,grpquota,prjquota /dev/8:1`, put {EXT4}, mount it."
             ),
         ),
         (
             mounted("/", "8:1"),
-            "user",
             OFF,
             True,
             (
-                "/ (ext4 on /dev/8:1) has no user quotas. Remedy: unmount it, from a rescue system since it is /, run"
-                " `tune2fs -O quota,project -Q usrquota,grpquota,prjquota /dev/8:1`, put usrquota,grpquota,prjquota"
-                " into its options in /etc/fstab, mount it."
+                "/ (ext4 on /dev/8:1): they are off. Remedy: unmount it, from a rescue system since it is /, run"
+                f" `tune2fs -O quota,project -Q usrquota,grpquota,prjquota /dev/8:1`, put {EXT4}, mount it."
             ),
         ),
         (
             mounted("/home", "8:1"),
-            "group",
             COUNTED,
             True,
             (
-                "/home (ext4 on /dev/8:1) counts but does not enforce group quotas. Remedy: put grpquota into its"
-                " options in /etc/fstab, and run `quotaon -g /home` until it is mounted anew; a remount is not enough."
+                f"/home (ext4 on /dev/8:1): they are counted, but stop nobody. Remedy: put {EXT4}, and run"
+                " `quotaon -ugP /home` until it is mounted anew; a remount is not enough."
             ),
         ),
-        (
-            mounted("/srv", "8:1", fstype="xfs"),
-            "project",
-            OFF,
-            True,
-            (
-                "/srv (xfs on /dev/8:1) has no project quotas. Remedy: put pquota into its options in /etc/fstab and"
-                " mount it anew; a remount is not enough."
-            ),
-        ),
+        (mounted("/srv", "8:1", fstype="xfs"), OFF, True, f"/srv (xfs on /dev/8:1): they are off. {XFS}."),
         (
             mounted("/", "8:1", fstype="xfs"),
-            "user",
             COUNTED,
             True,
             (
-                "/ (xfs on /dev/8:1) counts but does not enforce user quotas. Remedy: put uquota into its options in"
-                " /etc/fstab and mount it anew; a remount is not enough (for /: rootflags=uquota on the kernel's"
-                " command line, then reboot)."
+                f"/ (xfs on /dev/8:1): they are counted, but stop nobody. {XFS} (for /: rootflags=uquota,gquota,pquota"
+                " on the kernel's command line, then reboot)."
             ),
         ),
         (
             mounted("/net", "0:5", fstype="nfs4"),
-            "user",
             OFF,
             True,
             "/net (nfs4 on /dev/0:5): Lyceum sets quotas on ext4 and XFS only. Set them on the file server.",
         ),
         (
             mounted("/b", "0:5", fstype="btrfs"),
-            "user",
             OFF,
             True,
             "/b (btrfs on /dev/0:5): Lyceum sets quotas on ext4 and XFS only.",
         ),
     ],
 )
-def test_what_is_wrong_and_what_helps(
-    mount: Mount, kind: str, state: State, kernel: bool, sentence: str | None
-) -> None:
-    assert shortcoming(mount, kind, state, lambda: kernel) == sentence
+def test_what_is_wrong_and_what_helps(mount: Mount, state: State, kernel: bool, sentence: str | None) -> None:
+    assert shortcoming(mount, state, lambda: kernel) == sentence

@@ -197,7 +197,7 @@ def test_limits_that_stop_nobody() -> None:
     assert found.not_enforced == [
         {
             "filesystem": "/home",
-            "kind": "user",
+            "kinds": ["user"],
             "reason": "/home is deaf",
             "quotas": ["amartin on /home (home)"],
             "people": ["amartin"],

@@ -56,10 +56,10 @@ def test_people_projects_and_failures_in_one_result(host: FakeHost) -> None:
         },
     }
     assert result["lyceum"]["unchanged"] == ["p2003"]
-    assert [text[:60] for text in result["lyceum"]["conflicts"]] == [
-        f"1 quota(s) not enforced: {host.folder}/plain"[:60]
+    assert [text.split(" (ext4")[0] for text in result["lyceum"]["not_enforced"]] == [
+        f"1 user quota(s) not enforced: {host.folder}/plain"
     ]
-    assert result["msg"].endswith(f"(1 quota(s)); p2002 on {mount} (home): {failure}")
+    assert result["msg"].endswith(f"mount it.; p2002 on {mount} (home): {failure}")
     assert result["diff"][0] == {
         "before_header": f"p2001 on {mount} (home)",
         "after_header": f"p2001 on {mount} (home)",
