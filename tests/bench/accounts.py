@@ -10,8 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -19,25 +17,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-HERE = Path(__file__).resolve().parent
-# An even shorter path than the checkout's: nothing here may depend on where it lies.
-STATE = Path(os.environ.get("LYCEUM_STATE_DIR") or ROOT / ".lyceum") / "bench"
-HOST = "lab-debian13"
-BIN = Path(sys.executable).parent
+from _lab_host import HERE, ROOT, STATE, STEPS, LabHost, measured, print_table, say
+
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJpoOp+ye4SBK6rPlFQEnF5hH6UPv2qD4W7eAnUXmoKq"
 
-STEPS = ("from nothing", "no change")
-
-# On the host: run a command, discard its output, print wall seconds and peak memory in MiB.
-MEASURE = """
-import json, os, resource, subprocess, sys, time
-start = time.monotonic()
-with open("/dev/null", "w") as null:
-    child = subprocess.Popen(sys.argv[1:], stdout=null)
-    _pid, status, usage = os.wait4(child.pid, 0)
-print(json.dumps([time.monotonic() - start, usage.ru_maxrss / 1024, status]))
-"""
 # On the host: back to before, by the account files kept at the start.
 REMEMBER = (
     "mkdir -p /root/bench && cp -p /etc/passwd /etc/shadow /etc/group /etc/gshadow /etc/subuid /etc/subgid /root/bench/"
@@ -58,11 +41,11 @@ def main() -> int:
     arguments = parser.parse_args()
     if Path(arguments.inventory).resolve() != ROOT / "inventories" / "lab":
         parser.error(f"{arguments.inventory}: thousands of invented people belong on lab hosts only; leave -i out")
-    bench = Bench()
+    bench = Bench("lab", "lab-debian13")
     try:
         bench.boot()
         print_table(
-            f"Lyceum alone, time of the module on the host ({HOST}, {os.cpu_count()} cores)",
+            f"Lyceum alone, time of the module on the host ({bench.host}, {os.cpu_count()} cores)",
             ["people", "step", "posix_accounts", "peak memory", "authorized_keys_dir"],
             [row for size in arguments.sizes for row in bench.ours(size)],
         )
@@ -79,28 +62,13 @@ def main() -> int:
     return 0
 
 
-class Bench:
+class Bench(LabHost):
     """The host and what is run on it."""
 
-    def __init__(self) -> None:
-        self.environment = {
-            **os.environ,
-            "LYCEUM_STATE_DIR": str(STATE),
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            # Machine-readable output with the start and end of each task; our own callback would print between.
-            "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
-            "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "none"),
-        }
-
     def boot(self) -> None:
-        say("boot the hosts")
-        self.playbook(ROOT / "playbooks" / "lab_up.yml")
+        super().boot()
         self.on_host(REMEMBER)
         self.on_host("mkdir -p /etc/ssh/authorized_keys.d")
-
-    def shut_down(self) -> None:
-        say("remove the hosts")
-        self.playbook(ROOT / "playbooks" / "lab_down.yml")
 
     def ours(self, size: int) -> list[list[str]]:
         """Rows of the table of our own figures."""
@@ -115,9 +83,8 @@ class Bench:
         Create everybody, then run again with nothing to do; the very payload that Ansible sends is measured.
         """
         say(f"{size} people: let Ansible bring the modules to the host")
-        self.on_host(f"{RESET}; rm -rf /root/.ansible/tmp")
-        self.playbook(HERE / "accounts_lyceum.yml", people(size), keep_payload=True)
-        payloads = self.on_host("ls -d /root/.ansible/tmp/*/AnsiballZ_*.py").split()
+        self.on_host(RESET)
+        payloads = self.payloads(HERE / "accounts_lyceum.yml", people(size))
         accounts = next(path for path in payloads if "posix_accounts" in path)
         keys = next(path for path in payloads if "authorized_keys_dir" in path)
         times = []
@@ -137,8 +104,8 @@ class Bench:
     def comparison(self, size: int) -> list[list[str]]:
         """Every tool from nothing and once more without changes."""
         tools = {
-            "Lyceum": lambda: self.tasks(HERE / "accounts_lyceum.yml", size),
-            "stock loops": lambda: self.tasks(HERE / "accounts_stock.yml", size),
+            "Lyceum": lambda: self.tasks(HERE / "accounts_lyceum.yml", people(size)),
+            "stock loops": lambda: self.tasks(HERE / "accounts_stock.yml", people(size)),
             "stock loops + Mitogen": lambda: self.mitogen(size),
             "pyinfra": lambda: self.pyinfra(size),
         }
@@ -170,10 +137,6 @@ class Bench:
         rows[0][3] = rows[0][6] = "-"
         return rows
 
-    def tasks(self, playbook: Path, size: int) -> float:
-        """Seconds from the start of the first measured task to the end of the last."""
-        return measured(self.playbook(playbook, people(size)))
-
     def mitogen(self, size: int) -> float:
         python = STATE / "venv" / "bin" / "python"
         strategies = subprocess.run(
@@ -197,7 +160,7 @@ class Bench:
             folder = Path(name)
             (folder / "people.json").write_text(json.dumps(people(size)), encoding="utf-8")
             (folder / "inventory.py").write_text(
-                f"hosts = [({HOST!r}, {{'ssh_config_file': {str(STATE / 'lab' / 'ssh_config')!r}}})]\n",
+                f"hosts = [({self.host!r}, {{'ssh_config_file': {str(self.ssh_config)!r}}})]\n",
                 encoding="utf-8",
             )
             (folder / "empty.py").write_text("", encoding="utf-8")
@@ -235,47 +198,6 @@ class Bench:
                 return done.stderr.strip().splitlines()[-1][:80]
         return ""
 
-    def playbook(
-        self,
-        path: Path,
-        variables: dict[str, Any] | None = None,
-        *,
-        keep_payload: bool = False,
-        binaries: Path = BIN,
-        extra: dict[str, str] | None = None,
-    ) -> dict[str, Any]:
-        """Run a playbook and return its JSON output. Ends the program with Ansible's words when it fails."""
-        environment = {**self.environment, **(extra or {})}
-        if keep_payload:
-            environment |= {"ANSIBLE_KEEP_REMOTE_FILES": "1", "ANSIBLE_PIPELINING": "0"}
-        with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as handle:
-            json.dump(variables or {}, handle)
-            handle.flush()
-            inventories = ["-i", str(ROOT / "inventories" / "lab"), "-i", str(HERE / "inventory.yml")]
-            command = [str(binaries / "ansible-playbook"), *inventories, "-e", f"@{handle.name}", str(path)]
-            done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise SystemExit(
-                f"{shlex.join(command)}\nfailed with {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
-            )
-        result: dict[str, Any] = json.loads(done.stdout[done.stdout.index("{") :])
-        return result
-
-    def measure(self, payload: str) -> tuple[float, float]:
-        """Wall seconds and MiB of one run of a module on the host."""
-        output = self.on_host(f"python3 -c {shlex.quote(MEASURE)} python3 {payload}")
-        seconds, memory, status = json.loads(output)
-        if status:
-            raise SystemExit(f"{payload} failed: {self.on_host(f'python3 {payload}; true')[-2000:]}")
-        return seconds, memory
-
-    def on_host(self, command: str) -> str:
-        ssh = ["ssh", "-F", str(STATE / "lab" / "ssh_config"), HOST, command]
-        done = subprocess.run(ssh, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise SystemExit(f"on {HOST}: {command}\nfailed with {done.returncode}: {done.stderr[-2000:]}")
-        return done.stdout.strip()
-
 
 def people(size: int) -> dict[str, Any]:
     """Variables for the playbooks: invented people, each in two of 57 shared groups, with one key."""
@@ -294,33 +216,6 @@ def people(size: int) -> dict[str, Any]:
         ],
         "bench_keys": [{"name": name, "ssh_keys": [f"{KEY} {name}"]} for name in names],
     }
-
-
-def measured(output: dict[str, Any]) -> float:
-    """Seconds of the tasks behind the first one, which only opens the connection."""
-    times = [task["task"]["duration"] for play in output["plays"] for task in play["tasks"]][1:]
-    return moment(times[-1]["end"]) - moment(times[0]["start"])
-
-
-def moment(text: str) -> float:
-    """Seconds of Ansible's `2026-11-21T08:00:00.123456Z`."""
-    clock = re.match(r"(.*)T(\d+):(\d+):(\d+\.?\d*)Z?\Z", text)
-    if not clock:
-        raise SystemExit(f"unexpected time {text!r} in Ansible's output")
-    days = time.mktime(time.strptime(clock[1], "%Y-%m-%d"))
-    return days + int(clock[2]) * 3600 + int(clock[3]) * 60 + float(clock[4])
-
-
-def say(text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')}  {text} ...", file=sys.stderr, flush=True)
-
-
-def print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    print(f"\n{title}\n")
-    for row in [header, ["-" * width for width in widths], *rows]:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
-    print(flush=True)
 
 
 if __name__ == "__main__":
