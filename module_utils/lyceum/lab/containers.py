@@ -39,6 +39,7 @@ OPTIONS = (
 )
 
 INIT = "usr/local/sbin/lab-init"
+INOTIFY_LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
 # Below the kernel's range for outgoing connections, so that a restarted host finds its port free again.
 PORTS = range(20000, 30000)
 
@@ -132,7 +133,18 @@ class Containers:
             state = engine.run("exec", container, "sh", "-c", script, timeout=BOOT_SECONDS).strip()
         if state == "degraded":
             units = engine.run("exec", container, "systemctl", "list-units", "--failed", "--plain", "--no-legend")
-            raise CommandError(f"{name} booted with failed units: {units.strip()}")
+            raise CommandError(f"{name} booted with failed units: {units.strip()}{hint(units)}")
+
+
+def hint(units: str, limit: Path = INOTIFY_LIMIT) -> str:
+    """What to do about units that fail for want of a resource that all containers of a machine share."""
+    # Those that watch a folder (*.path) are the first that get no inotify instance.
+    if ".path" not in units or not limit.exists():
+        return ""
+    return (
+        f". Each host needs about eight of the {limit.read_text().strip()} inotify instances that root may have on this"
+        " machine: remove other labs, or raise fs.inotify.max_user_instances."
+    )
 
 
 def free_port(name: str, taken: Collection[int] = ()) -> int:

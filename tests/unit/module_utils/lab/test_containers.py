@@ -87,6 +87,15 @@ def test_failed_units_are_named(docker: Any, containers: core.Containers) -> Non
         containers.create(containers.wanted("one", "image:1"))
 
 
+def test_the_limit_that_many_labs_run_into_is_named(tmp_path: Path) -> None:
+    limit = tmp_path / "limit"
+    limit.write_text("128\n")
+    told = core.hint("systemd-ask-password-wall.path loaded failed failed Forward Passwords", limit)
+    assert "the 128 inotify instances" in told
+    assert "fs.inotify.max_user_instances" in told
+    assert core.hint("broken.service loaded failed failed Broken", limit) == ""
+
+
 def test_a_host_that_does_not_boot_is_given_up(
     docker: Any, containers: core.Containers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
