@@ -155,7 +155,7 @@ lyceum:
   description: Results by person for the run's table and audit log.
   returned: always
   type: dict
-  sample: {kind: quotas, results: {}, unchanged: [amartin], unmanaged: [], conflicts: []}
+  sample: {kind: quotas, results: {}, unchanged: [amartin], unmanaged: [], conflicts: [], not_enforced: []}
 not_enforced:
   description: Limits that stop nobody, for each file system and cause, with the remedy.
   returned: always

@@ -23,7 +23,7 @@ def quotas(registry: Mapping[str, Any], places: Mapping[str, Any]) -> list[Entry
 
     registry: as `registry_for('groups_and_acls')` gives it. places: {scratch, projects: directories, empty for none;
     home_projects: whether homes get a project quota, too; home_base, scratch_base: added to a uid for the id of one;
-    other_gib, other_files: what everybody may have beside scratch and projects on their file system}.
+    other_gib, other_files: what everybody may have beside scratch, and beside projects, on their file systems}.
     """
     projects = registry["projects"] if places["projects"] else []
     return [
@@ -91,14 +91,12 @@ def _totals(scratch: Entry, mine: Sequence[Mapping[str, Any]], places: Mapping[s
         parts = [(name, places[name], {}) for name in ("scratch", "projects") if places[name]]
     elif any(limits for _name, _path, limits in parts):
         other = {"hard_gib": places["other_gib"], "hard_files": places["other_files"]}
-        parts.append(("other", parts[0][1], {unit: other[unit] for unit in other if _managed(unit, parts)}))
+        limits = {unit: other[unit] for unit in other if any(unit in part for _name, _path, part in parts)}
+        # Whether scratch and projects share a file system, the host knows.
+        parts += [("other", path, limits) for path in dict.fromkeys(path for _name, path, _part in parts)]
     else:
         return []
     return [{"path": path, "kind": "user", "name": name, "secondary": True, **limits} for name, path, limits in parts]
-
-
-def _managed(unit: str, parts: Iterable[tuple[str, str, Entry]]) -> bool:
-    return any(unit in limits for _name, _path, limits in parts)
 
 
 def _limited(limits: Mapping[str, Any], what: str) -> Entry:

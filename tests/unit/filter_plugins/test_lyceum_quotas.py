@@ -22,7 +22,7 @@ REGISTRY: dict[str, Any] = {
 
 def test_quotas_are_those_of_the_core() -> None:
     found = FilterModule().filters()["storage_quotas"](REGISTRY, PLACES)
-    assert len(found) == 6
+    assert len(found) == 7
     assert found == wanted.quotas(REGISTRY, PLACES)
 
 

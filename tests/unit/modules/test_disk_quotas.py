@@ -58,6 +58,7 @@ def test_check_apply_check_apply_and_absent(host: FakeHost, run: Run) -> None:
             "unchanged": ["amartin"],
             "unmanaged": [],
             "conflicts": [],
+            "not_enforced": [],
         }
     gone = run(*({**quota, "state": "absent"} for quota in quotas))
     assert gone["lyceum"]["results"]["amartin"]["actions"] == [

@@ -53,10 +53,11 @@ def test_everything_limited() -> None:
         ("user", 2001, "scratch", "/srv/scratch", 500, None),
         ("user", 2001, "projects", "/srv/projects", 2000, None),
         ("user", 2001, "other", "/srv/scratch", 1, None),
+        ("user", 2001, "other", "/srv/projects", 1, None),
         ("project", 11001, "retina", "/srv/projects/.gid/11001", 2000, None),
     ]
     assert {entry.get("person") for entry in found} == {"amartin", None}
-    assert [entry["name"] for entry in found if entry.get("secondary")] == ["scratch", "projects", "other"]
+    assert [entry["name"] for entry in found if entry.get("secondary")] == ["scratch", "projects", "other", "other"]
 
 
 @pytest.mark.parametrize(
@@ -75,6 +76,7 @@ def test_everything_limited() -> None:
                 ("user", 2001, "scratch", "/srv/scratch", None, None),
                 ("user", 2001, "projects", "/srv/projects", 5, None),
                 ("user", 2001, "other", "/srv/scratch", 1, None),
+                ("user", 2001, "other", "/srv/projects", 1, None),
                 ("project", 11001, "retina", "/srv/projects/.gid/11001", 5, None),
             ],
         ),
@@ -87,6 +89,7 @@ def test_everything_limited() -> None:
                 ("user", 2001, "scratch", "/srv/scratch", None, 7),
                 ("user", 2001, "projects", "/srv/projects", None, None),
                 ("user", 2001, "other", "/srv/scratch", None, 10),
+                ("user", 2001, "other", "/srv/projects", None, 10),
                 ("project", 11001, "retina", "/srv/projects/.gid/11001", None, None),
                 ("project", 11002, "speech", "/srv/projects/.gid/11002", 3, None),
             ],

@@ -26,6 +26,7 @@ def test_everything_is_read(site: Site) -> None:
         ("user", "scratch"),
         ("user", "projects"),
         ("user", "other"),
+        ("user", "other"),
     ]
     assert person.quotas[0].space == Limit(GIB * 9 // 10, GIB)
     assert policy.projects["retina"].write == ("amartin",)
