@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from posixpath import dirname
+from posixpath import dirname, normpath
 
 from . import posix
 from .model import Directory, Folder, Link, Names, Spec, Wanted
@@ -96,6 +96,12 @@ def _problem(wanted: Wanted, found: Found, made: set[str]) -> str:
     expected = LINK if isinstance(wanted, Link) else DIRECTORY
     if found.problem:
         return found.problem
+    if isinstance(wanted, Link) and found.kind == DIRECTORY:
+        target = normpath(f"{dirname(wanted.path)}/{wanted.target}")
+        return (
+            f"{wanted.path} is a directory, not a link; it was left alone. To take over what is in it: mv -T"
+            f" {wanted.path} {target}, then run again"
+        )
     if found.kind not in (MISSING, expected):
         return f"{wanted.path} is {found.kind}, not {expected}; it was left alone. Move it away"
     if found.kind == MISSING:

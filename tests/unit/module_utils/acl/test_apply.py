@@ -7,6 +7,7 @@ import errno
 import os
 import random
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,24 @@ def test_sealing_takes_everything_and_touches_nothing_inside(srv: Path) -> None:
     assert not (srv / "missing").exists()
     assert not as_user(2002, [11001], lambda: (path / "file").read_text())
     assert not do({"path": path, "state": "sealed"}).plan.changed
+
+
+def test_a_directory_of_before_is_taken_over_as_the_message_says(tmp_path: Path) -> None:
+    entries = [
+        {"path": tmp_path / ".gid", "mode": "0711"},
+        {"path": tmp_path / ".gid/1", **PROJECT},
+        {"path": tmp_path / "retina", "target": ".gid/1"},
+    ]
+    (tmp_path / "retina").mkdir()
+    (tmp_path / "retina/results").write_text("precious")
+    failures = do(*entries).failures
+    remedy = (
+        failures[str(tmp_path / "retina")].split("To take over what is in it: ")[1].removesuffix(", then run again")
+    )
+    subprocess.run(remedy.split(), check=True)
+    assert do(*entries).failures == {}
+    assert (tmp_path / "retina/results").read_text() == "precious"
+    assert shown(tmp_path / ".gid/1")[:3] == (0, 11001, 0o2770)
 
 
 def test_renames_change_only_links(tmp_path: Path) -> None:

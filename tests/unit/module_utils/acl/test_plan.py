@@ -111,7 +111,12 @@ def test_actions(entry: dict[str, Any], found: Found, actions: list[str]) -> Non
         (PROJECT, Found(OTHER), "/srv/x is neither a directory nor a link, not a directory; it was left alone. Move"),
         (PROJECT, Found(LINK, target="/etc"), "/srv/x is a link, not a directory; it was left alone. Move it away"),
         ({"state": "sealed"}, Found(LINK, target="/etc"), "/srv/x is a link, not a directory; it was left alone."),
-        ({"target": ".gid/1"}, Found(DIRECTORY), "/srv/x is a directory, not a link; it was left alone. Move it away"),
+        (
+            {"target": ".gid/1"},
+            Found(DIRECTORY),
+            "/srv/x is a directory, not a link; it was left alone. To take over what is in it: mv -T /srv/x /srv/.gid/1,"
+            " then run again",
+        ),
         (
             {"target": ".gid/1"},
             Found(LINK, target="/etc/1"),
