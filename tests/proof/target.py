@@ -223,10 +223,14 @@ class Target:
         route = [f"-o{key}={value}" for key, value in self.route.items() if key != "hostname"]
         return self._attempt(user, key, [*route, f"-oHostName={self.route['hostname']}"])
 
-    def attack(self, user: str, key: str) -> Login:
-        """Try to log in with this private key and no other, to the host's own sshd, from an address of its loopback."""
-        address, port, source = self.sshd_address
-        relay = shlex.join([self.plan["connection"]["python"], "-c", RELAY, address, port, source and self._source()])
+    def attack(self, user: str, key: str, source: str | None = None) -> Login:
+        """Try to log in with this private key and no other, to the host's own sshd, from an address of its loopback.
+
+        source: that address; one of its own for each attempt without.
+        """
+        address, port, loopback = self.sshd_address
+        origin = (source or self.source()) if loopback else ""
+        relay = shlex.join([self.plan["connection"]["python"], "-c", RELAY, address, port, origin])
         proxy = shlex.join([*self.shared, relay]).replace("%", "%%")
         return self._attempt(
             user, key, [f"-oProxyCommand={proxy}", "-oStrictHostKeyChecking=no", "-oUserKnownHostsFile=/dev/null"]
@@ -243,7 +247,8 @@ class Target:
         address, _, port = listening[0].rpartition(":")
         return address.strip("[]"), port, False
 
-    def _source(self) -> str:
+    def source(self) -> str:
+        """An address of the host's loopback network that nobody else uses."""
         number = next(self._sources) % (1 << 24)
         return f"127.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255 or 1}"
 
