@@ -31,6 +31,7 @@ AT_ONCE = 8
 # How often a container is brought down by podman before its processes are ended by us, first kindly.
 PODMAN_ATTEMPTS = 1
 TERM_ATTEMPTS = 2
+LEAVE_SECONDS = 5
 
 
 @dataclass
@@ -160,11 +161,15 @@ def stop_one(seen: Look, policy: Policy, stop: Stop) -> str:
         number = signal.SIGTERM if attempts < TERM_ATTEMPTS else signal.SIGKILL
         spans = subids.spans_of(policy.name, policy.uid, subids.SUBUID)
         processes.end(container, number, lambda uid: subids.belongs(uid, policy.uid, spans))
-        time.sleep(1)
         trouble = f"podman did not stop {container.name} of {policy.name}; its processes got {number.name}"
-    # What counts is whether it runs, not what the person's podman says.
-    alive = any(one.identity == container.identity and one.started == container.started for one in processes.running())
-    return (trouble or f"{container.name} of {policy.name} still runs after podman stop") if alive else ""
+    # What counts is whether it runs, not what the person's podman says. Its monitor needs a moment to put things away.
+    for _ in range(LEAVE_SECONDS * 5):
+        if not any(
+            (one.identity, one.started) == (container.identity, container.started) for one in processes.running()
+        ):
+            return ""
+        time.sleep(0.2)
+    return trouble or f"{container.name} of {policy.name} still runs after podman stop"
 
 
 def hold_limits(seen: Look) -> None:
