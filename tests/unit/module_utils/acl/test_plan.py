@@ -114,7 +114,7 @@ def test_actions(entry: dict[str, Any], found: Found, actions: list[str]) -> Non
         (
             {"target": ".gid/1"},
             Found(DIRECTORY),
-            "/srv/x is a directory, not a link; it was left alone. To take over what is in it: mv -T /srv/x /srv/.gid/1",
+            "/srv/x is a directory, not a link; it was left alone. To take over what is in it: mv -T /srv/x /srv/",
         ),
         (
             {"target": ".gid/1"},
