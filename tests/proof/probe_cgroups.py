@@ -141,7 +141,7 @@ def slices_host():
     own = next((int(uid) for uid in re.findall(r"/user-(\d+)\.slice", content("/proc/self/cgroup"))), None)
     dropins = glob.glob("/etc/systemd/system/user-*.slice.d/50-lyceum.conf")
     return {
-        "unified": unified(),
+        "cpus": os.cpu_count(),
         "available": meminfo["MemAvailable"],
         "swap": meminfo["SwapTotal"],
         "admin": own,

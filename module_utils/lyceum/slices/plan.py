@@ -115,15 +115,16 @@ def plan(desired: Desired, observed: Observed) -> Plan:
     kept: dict[str, DropIn] = {}
     if not desired.only:
         kept.update(_of_nobody(desired, exempt))
+        names = {slice_of(person.uid): person.name for person in desired.people}
         for slice_name, dropin in kept.items():
-            _compare(result, observed, slice_name, dropin, "")
+            _compare(result, observed, slice_name, dropin, names.get(slice_name, ""))
     for person in desired.people:
         if desired.only in ("", person.name) and person.uid not in exempt:
             wanted = _of_person(person, desired, observed, cpus, result)
             if wanted is not None:
                 kept[slice_of(person.uid)] = wanted
             _compare(result, observed, slice_of(person.uid), wanted, person.name, person.state)
-        elif desired.only in ("", person.name):
+        elif desired.only == person.name:
             result.unchanged.append(person.name)
     if not desired.only:
         _remove_stale(result, observed, kept, {slice_of(person.uid) for person in desired.people})
@@ -174,12 +175,15 @@ def _of_person(
             f"MemoryMax {size_text(limit)} is below the {used} in use: the kernel ends processes of {person.name}"
         )
         return DropIn(person.name, values)
-    pending = {"MemoryHigh": values["MemoryHigh"], "MemoryMax": limit}
-    values["MemoryHigh"] = values["MemoryHigh"] or limit
+    pending: dict[str, Value] = {"MemoryMax": limit}
+    if values["MemoryHigh"] is None:
+        pending["MemoryHigh"] = None
+        values["MemoryHigh"] = limit
     values["MemoryMax"] = now
+    pressed = f"MemoryHigh {for_people('MemoryHigh', values['MemoryHigh'])} presses it down"
     result.pending[person.name] = (
         f"MemoryMax stays {for_people('MemoryMax', now)} until less than {size_text(limit)} is in use (now {used});"
-        f" MemoryHigh {for_people('MemoryHigh', values['MemoryHigh'])} presses it down"
+        f" {'nothing presses it down here' if 'MemoryHigh' in observed.obstacles else pressed}"
     )
     return DropIn(person.name, values, pending)
 

@@ -151,7 +151,9 @@ def test_who_is_never_limited() -> None:
     assert set(todo.changes) == {"user-105.slice", "user-2002.slice", "user-2900.slice"}
     for change in todo.changes.values():
         assert set(parse(change.content or "").values.values()) == {None}
-    assert todo.unchanged == ["bchen"]
+    assert {change.person for change in todo.changes.values()} == {"", "bchen"}
+    alone = plan(desired(BCHEN, exempt=["bchen"], only="bchen"), observed(accounts=accounts))
+    assert (alone.changed, alone.unchanged) == (False, ["bchen"])
     without = plan(desired(BCHEN, exempt_below=0), observed({"user-2002.slice": BCHEN_FILE}, accounts=accounts))
     assert without.changed is False
 
@@ -183,10 +185,15 @@ def test_memory_is_stepped_down() -> None:
     dropin = parsed(todo.changes["user-2002.slice"].content)
     assert dropin.values["MemoryMax"] is None
     assert dropin.values["MemoryHigh"] == 509607936
-    assert dropin.pending == {"MemoryHigh": 509607936, "MemoryMax": 2**29}
+    assert dropin.pending == {"MemoryMax": 2**29}
     sentence = "MemoryMax stays unlimited until less than 512M is in use (now 1G); MemoryHigh 486M presses it down"
     assert todo.pending == {"bchen": sentence}
     assert todo.changes["user-2002.slice"].actions[-1] == sentence
+
+
+def test_a_step_down_without_memory_high_in_the_kernel() -> None:
+    todo = plan(desired(BCHEN), observed(live={2002: live(GIB)}, obstacles={"MemoryHigh": "cgroup v1"}))
+    assert todo.pending["bchen"].endswith("(now 1G); nothing presses it down here")
 
 
 def test_a_step_down_is_the_same_the_second_time() -> None:
