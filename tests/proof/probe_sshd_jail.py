@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import re
-
 PLANT = ".lyceum-proof-jail"
 SLEEPER = "lyceum-proof-sleeper"
 SOCKETS = f"/tmp/{PLANT}"  # noqa: S108  (where forwarded sockets would be made)
@@ -33,7 +31,7 @@ def jail_host(projects):
         "addresses": [one for one in addresses if "." in one and not one.startswith("127.")],
         "machine": os.uname().machine,
         "shells": {entry.pw_name: entry.pw_shell for entry in pwd.getpwall()},
-        "sendmail": os.path.exists("/usr/sbin/sendmail"),
+        "time": int(time.time()),
     }
 
 
@@ -183,16 +181,14 @@ def jail_journal(since, uid, words):
     return {"lines": [line for line in done.stdout.splitlines() if any(word in line for word in words)]}
 
 
+def jail_sshd(users):
+    """sshd's effective options for each of these."""
+    return {user: sshd_options(user) for user in users}
+
+
 def jail_unban(address):
     """Let an address in again that fail2ban shut out."""
     return {"status": run("fail2ban-client", "set", "sshd", "unbanip", address).returncode}
-
-
-def jail_banned():
-    """Addresses that fail2ban shuts out now, and whether the kernel knows them."""
-    done = run("fail2ban-client", "status", "sshd")
-    found = re.search(r"Banned IP list:\s*(.*)", done.stdout)
-    return {"addresses": found[1].split() if found else [], "output": done.stderr.strip()[-200:]}
 
 
 def jail_audit():
@@ -221,6 +217,6 @@ def jail_audit_event():
 
 JAIL_ACTIONS = (
     jail_host, jail_sleep, jail_alive, jail_setuid, jail_plant, jail_race, jail_evidence, jail_clean, jail_manager,
-    jail_journal, jail_unban, jail_banned, jail_audit, jail_audit_event,
+    jail_journal, jail_sshd, jail_unban, jail_audit, jail_audit_event,
 )  # fmt: skip
 ACTIONS.update({function.__name__: function for function in JAIL_ACTIONS})
