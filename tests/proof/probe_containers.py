@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Root's side of test_containers*.py. Sent after probe.py, whose helpers it uses."""
 
-# ruff: noqa: PTH108, PTH123, PTH208
+# ruff: noqa: PTH108, PTH110, PTH123, PTH208
 
 from __future__ import annotations
 
@@ -189,11 +189,11 @@ def mounts(uid):
     return {"options": next((one[5].split(",") for one in fields if one[4] == f"{RUN}/{uid}/images"), None)}
 
 
-def police(person, limits, stop_seconds, seconds):
+def police(person, limits, until, seconds):
     """Look after one person's containers with limits of the proof's own, and state, log and notice of the proof's own.
 
-    It looks twice a second until something was stopped, or for so long. Returns the events in order, each with the
-    notice that the person could read right before the next look.
+    It looks twice a second until something was `until` (stopped, limited), or for so long. Returns the events in order,
+    each with the notice that the person could read right before the next look.
     """
     entry = pwd.getpwnam(person)
     folder = WORK / "police"
@@ -203,7 +203,7 @@ def police(person, limits, stop_seconds, seconds):
     (folder / f"policies/{person}.json").write_text(json.dumps(policy))
     settings = {
         "policies": str(folder / "policies"), "state": str(folder / "state"), "log": str(folder / "log"),
-        "source": NOTICE, "period_seconds": 1, "grace_seconds": 1, "stop_seconds": stop_seconds, "linger": "nobody",
+        "source": NOTICE, "period_seconds": 1, "grace_seconds": 1, "stop_seconds": 1, "linger": "nobody",
     }  # fmt: skip
     (folder / "settings.json").write_text(json.dumps(settings))
     notice = Path(f"/var/lib/lyceum/notices/{entry.pw_uid}/{NOTICE}")
@@ -216,7 +216,7 @@ def police(person, limits, stop_seconds, seconds):
         events = [json.loads(line) for line in read_text(folder / "log").splitlines()]
         text = read_text(notice)
         told += [{**event, "notice": text, "after": time.monotonic()} for event in events[len(told) :]]
-        if any(event["event"] == "stopped" for event in told):
+        if any(event["event"] == until for event in told):
             break
         time.sleep(0.5)
     with contextlib.suppress(FileNotFoundError):
@@ -246,6 +246,14 @@ def caps(uid):
     return {"bytes": None, "kills": 0}
 
 
+def unified():
+    """Whether this host has cgroup v2 alone."""
+    return {"unified": os.path.exists("/sys/fs/cgroup/cgroup.controllers")}
+
+
 ACTIONS.update(
-    {f.__name__: f for f in (caps, cgroups, doors, family, members, mounts, police, reach, remains, share, tidy)}
+    {
+        f.__name__: f
+        for f in (caps, cgroups, doors, family, members, mounts, police, reach, remains, share, tidy, unified)
+    }
 )

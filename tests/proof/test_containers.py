@@ -138,6 +138,28 @@ def test_memory_hog(scene: Scene, proof: Proof) -> None:
         scene.begin(name)
 
 
+@pytest.mark.control("containers", "a container takes more memory than a single one of its person may")
+def test_memory_of_one(scene: Scene, proof: Proof) -> None:
+    name, narrow = scene.victim, f"{NAME}-narrow"
+    if not scene.probe("unified")["unified"]:
+        pytest.skip("with cgroup v1 only the person's slice is capped")
+    scene.sh(name, f"podman run --detach --name {narrow} {RUN} {IMAGE} sleep 600")
+    try:
+        # 64 MiB, of which programs take a part.
+        found = scene.probe("police", person=name, limits={"container_memory_gib": 0.0625}, until="limited", seconds=30)
+        before = scene.sh(name, f"podman exec {narrow} python3 -c 'kept = bytearray(16 << 20); print(16)'")
+        hog = scene.sh(name, f"podman exec {narrow} python3 -c '{HOG.format(most=17)}'")
+    finally:
+        scene.sh(name, f"podman rm --force --time 0 {narrow}")
+    taken = int((hog.stdout.split() or ["0"])[-1])
+    if before.stdout.strip() != "16":
+        proof.not_tested(f"not even a little can be taken: {before.stderr.strip()[-120:]}, {found['words']}")
+    elif taken >= 64:
+        proof.broken(f"{taken} MiB in a container of 64")
+    else:
+        proof.held(f"{taken} MiB of 64")
+
+
 @pytest.mark.parametrize("program", ["podman", "docker"])
 @pytest.mark.control(
     "containers", "a stranger lists, enters, inspects, stops or removes a container by its id ({program})"
@@ -390,7 +412,7 @@ def test_rule(scene: Scene, proof: Proof, rule: str) -> None:
     if rule != "runtime":
         scene.sh(name, f"podman run --rm --detach --name {other} {RUN} {IMAGE} timeout 60 sh -c '{work}'")
     try:
-        found = scene.probe("police", person=name, limits=limits, stop_seconds=1, seconds=45)
+        found = scene.probe("police", person=name, limits=limits, until="stopped", seconds=45)
         judge(proof, found, rule, percents)
         stopped = other if rule == "count" else NAME
         spared = {"idle": other, "count": NAME}.get(rule)
