@@ -38,6 +38,10 @@ MERGE_USR = 'for d in lib lib64; do mkdir -p "$1/usr/$d"; ln -s "usr/$d" "$1/$d"
 ANY_AGE = ('Acquire::Check-Valid-Until "false"', 'Acquire::Check-Date "false"')
 
 
+NOWHERE = "none"
+"""Where swap is mounted, in the words of fstab."""
+
+
 @dataclass(frozen=True)
 class DataDisk:
     """A disk of a host besides the first. options: how it is mounted so that quotas are enforced."""
@@ -57,6 +61,7 @@ DATA_DISKS = (
     DataDisk("/home", "ext4", "usrquota,grpquota,prjquota", 4),
     DataDisk("/srv", "ext4", "usrquota,grpquota,prjquota", 4),
     DataDisk("/srv/scratch", "xfs", "uquota,gquota,pquota", 1),
+    DataDisk(NOWHERE, "swap", "sw", 1),
 )
 """The kernel calls the first disk ubda, these ubdb and so on, and the one with the host's own files comes last."""
 
@@ -83,7 +88,12 @@ MASKED = (
     "systemd-update-done.service",
     # The kernel keeps the quotas of these disks itself, and they are on since the mount.
     "quotaon.service",
-    *(f"{name}@{disk.unit}.service" for name in ("quotaon", "systemd-quotacheck") for disk in DATA_DISKS),
+    *(
+        f"{name}@{disk.unit}.service"
+        for name in ("quotaon", "systemd-quotacheck")
+        for disk in DATA_DISKS
+        if disk.path != NOWHERE
+    ),
 )
 
 

@@ -79,6 +79,10 @@ def test_disks_enforce_quotas(path: str, limit: str, lift: str) -> None:
         on_host(f"{lift}; rm -f {file}")
 
 
+def test_there_is_swap() -> None:
+    assert len(on_host("swapon", "--show", "--noheadings").splitlines()) == 1
+
+
 def test_auditd_records() -> None:
     on_host("auditctl -w /etc/lab-audit -p wa -k lab-audit")
     try:

@@ -173,9 +173,10 @@ def test_a_tree_becomes_one_that_this_kernel_boots(archive: Path, overlay: Path,
 
 def test_quotas_are_enforced_from_the_mount_on() -> None:
     lines = [line.split() for line in core.fstab().splitlines()]
-    assert [words[1] for words in lines] == ["/", "/home", "/srv", "/srv/scratch"]
-    assert [words[0] for words in lines] == ["/dev/ubda", "/dev/ubdb", "/dev/ubdc", "/dev/ubdd"]
-    for _device, path, kind, options, _dump, check in lines[1:]:
+    assert [words[1] for words in lines] == ["/", "/home", "/srv", "/srv/scratch", "none"]
+    assert [words[0] for words in lines] == ["/dev/ubda", "/dev/ubdb", "/dev/ubdc", "/dev/ubdd", "/dev/ubde"]
+    assert lines[-1][2:4] == ["swap", "sw"]
+    for _device, path, kind, options, _dump, check in lines[1:-1]:
         assert {"ext4": "usrquota,grpquota,prjquota", "xfs": "uquota,gquota,pquota"}[kind] == options
         assert check == ("2" if kind == "ext4" else "0")
         assert f"quotaon@{path[1:].replace('/', '-')}.service" in core.MASKED

@@ -98,13 +98,13 @@ def test_the_kernel_is_told_its_disks_and_its_place(machines: core.UserModeHosts
     } <= set(words)
     assert [word for word in words if word.startswith("ubd")] == [
         "ubda=/lab/root.cow,/disks/disk-trixie-1", "ubdb=/lab/data0", "ubdc=/lab/data1", "ubdd=/lab/data2",
-        "ubde=/lab/own.tar",
+        "ubde=/lab/data3", "ubdf=/lab/own.tar",
     ]  # fmt: skip
-    assert "lab.own=/dev/ubde" in words
+    assert "lab.own=/dev/ubdf" in words
     assert (told["address"], told["gateway"]) == (record.address, record.source)
     assert len(told["device"]) <= 15
     made = (tmp_path / "mke2fs").read_text().splitlines()
-    assert len(made) == 2  # the third is XFS, made by the host
+    assert len(made) == 2  # XFS and swap are made by the host
     assert all("-O quota,project -E quotatype=usrquota:grpquota:prjquota" in line for line in made)
 
 
