@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
@@ -72,4 +73,52 @@ def running(uid, word):
     return {"pids": found, "bus": word in told.stdout}
 
 
-ACTIONS.update({function.__name__: function for function in (share, spots, wipe, running)})
+# --- quotas, for test_quotas.py ---------------------------------------------------------------------------------------
+
+KINDS = {"user": "-u", "group": "-g", "project": "-P"}
+
+
+def quotas(paths):
+    """For each path: mount, type, source, free bytes, and per kind of quota: enforced or not, and all records by id.
+
+    A record is [KiB used, soft, hard, files used, soft, hard]. quota: whether the kernel knows quotas at all.
+    """
+    found, known = {}, {}
+    for path in paths:
+        there = next(one for one in (Path(path), *Path(path).parents) if os.path.lexists(one))
+        words = run("findmnt", "-n", "-o", "TARGET,FSTYPE,SOURCE", "--target", str(there)).stdout.split()
+        found[path] = words[0]
+        if words[0] not in known:
+            space = os.statvfs(words[0])
+            known[words[0]] = {
+                "type": words[1],
+                "source": words[2],
+                "free": space.f_bavail * space.f_frsize,
+                "kinds": {kind: quota_state(words[0], number) for number, kind in enumerate(KINDS)},
+            }
+    return {"mounts": found, "systems": known, "quota": Path("/proc/sys/fs/quota").is_dir()}
+
+
+def quota_state(mount, number):
+    """quotactl_fd(Q_XGETQSTATV): bit 2n says that a kind is counted, bit 2n+1 that it is enforced."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    answer = ctypes.create_string_buffer(b"\x01", 512)
+    descriptor = os.open(mount, os.O_RDONLY)
+    try:
+        done = libc.syscall(443, descriptor, 0x5808 << 8 | number, 0, answer)
+    finally:
+        os.close(descriptor)
+    flags = 0 if done else int.from_bytes(answer.raw[2:4], "little")
+    counted, enforced = bool(flags >> 2 * number & 1), bool(flags >> 2 * number & 2)
+    return {"counted": counted, "enforced": counted and enforced, "records": quota_records(mount, number, counted)}
+
+
+def quota_records(mount, number, counted):
+    if not counted:
+        return {}
+    listed = run("repquota", list(KINDS.values())[number], "-vnp", "-O", "csv", mount).stdout
+    rows = [line.split(",") for line in listed.splitlines()[1:]]
+    return {row[0][1:]: [int(word) for word in (*row[3:6], *row[7:10])] for row in rows}
+
+
+ACTIONS.update({function.__name__: function for function in (quotas, share, spots, wipe, running)})
