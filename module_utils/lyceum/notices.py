@@ -126,10 +126,10 @@ def _withdraw(path: Path, unsent: Path) -> bool:
 
 def _make_directory(directory: Path, gid: int) -> None:
     """Modes do not depend on the umask of whoever calls first."""
-    for parent in (NOTICES.parent, NOTICES):
+    for parent, mode in ((NOTICES.parent, 0o755), (NOTICES, 0o711)):  # who is told something is nobody else's affair
         if not parent.is_dir():
             parent.mkdir(parents=True)
-            parent.chmod(0o755)
+            parent.chmod(mode)
     directory.mkdir(mode=0o700, exist_ok=True)
     info = directory.lstat()
     if (info.st_uid, info.st_gid) != (0, gid):

@@ -86,7 +86,7 @@ def quotas(paths):
     found, known = {}, {}
     for path in paths:
         there = next(one for one in (Path(path), *Path(path).parents) if os.path.lexists(one))
-        words = run("findmnt", "-n", "-o", "TARGET,FSTYPE,SOURCE", "--target", str(there)).stdout.split()
+        words = run("findmnt", "-nv", "-o", "TARGET,FSTYPE,SOURCE", "--target", str(there)).stdout.split()
         found[path] = words[0]
         if words[0] not in known:
             space = os.statvfs(words[0])

@@ -44,7 +44,7 @@ def test_a_notice_is_kept_for_its_person_until_it_is_withdrawn(places: Path) -> 
         os.umask(old)
     path = places / "lyceum/notices/2001/storage"
     assert path.read_text() == "Your home is more than 90 % full.\n"
-    for one, mode, gid in ((path, 0o640, 2001), (path.parent, 0o750, 2001), (path.parent.parent, 0o755, 0)):
+    for one, mode, gid in ((path, 0o640, 2001), (path.parent, 0o750, 2001), (path.parent.parent, 0o711, 0)):
         info = one.stat()
         assert (stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid) == (mode, 0, gid), one
     assert not post(AMARTIN, "storage", "Your home is more than 90 % full.")
