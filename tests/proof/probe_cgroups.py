@@ -139,14 +139,18 @@ def slices_host():
     """The machine, and the limits of whoever connected as admin."""
     meminfo = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in content("/proc/meminfo").splitlines()}
     own = next((int(uid) for uid in re.findall(r"/user-(\d+)\.slice", content("/proc/self/cgroup"))), None)
-    dropins = glob.glob("/etc/systemd/system/user-*.slice.d/50-lyceum.conf")
+    limited = {}
+    for path in glob.glob("/etc/systemd/system/user-*.slice.d/50-lyceum.conf"):
+        lines = (line.partition("=") for line in (content(path) or "").splitlines() if not line.startswith("#"))
+        caps = [name for name, _equals, value in lines if value not in ("", "infinity")]
+        limited.update((uid, caps) for uid in re.findall(r"/user-(\d+)\.slice\.d/", path))
     return {
         "cpus": os.cpu_count(),
         "available": meminfo["MemAvailable"],
         "swap": meminfo["SwapTotal"],
         "admin": own,
         "admin_limits": None if own is None else limits_of(own),
-        "limited": sorted(int(uid) for path in dropins for uid in re.findall(r"/user-(\d+)\.slice\.d/", path)),
+        "limited": limited,
         "programs": {name: bool(shutil.which(name, path=ENVIRONMENT["PATH"])) for name in ("cron", "atd", "at")},
     }
 
