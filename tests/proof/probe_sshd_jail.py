@@ -17,9 +17,11 @@ STARTED = {
     ".ssh/environment": "BASH_ENV={home}/" + PLANT + "/run\n",
     ".pam_environment": "LD_PRELOAD DEFAULT={home}/" + PLANT + "/none.so\nBASH_ENV DEFAULT={home}/" + PLANT + "/run\n",
     ".config/environment.d/10-proof.conf": "BASH_ENV={home}/" + PLANT + "/run\n",
-    ".config/systemd/user/default.target.wants/" + MARK + ".service": "[Service]\nType=oneshot\n"
-    "ExecStart=/bin/sh {home}/" + PLANT + "/run\n",
+    ".config/systemd/user/" + MARK + ".service": "[Service]\nType=oneshot\nExecStart=/bin/sh {home}/"
+    + PLANT
+    + "/run\n",
 }
+WANTS = ".config/systemd/user/default.target.wants"
 
 
 def jail_host(projects):
@@ -91,6 +93,8 @@ def jail_plant(person):
                 path.rename(work / "kept" / name.replace("/", "%"))
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content.format(evidence=f"/bin/sh {work}/run", home=home), encoding="ascii")
+        (home / WANTS).mkdir(exist_ok=True)
+        (home / WANTS / f"{MARK}.service").symlink_to(f"../{MARK}.service")
 
     as_person(entry, write)
     return {"planted": sorted(STARTED)}
@@ -153,6 +157,10 @@ def jail_clean(people):
 
 def jail_uproot(home):
     """As the person: put back what was there before."""
+    if (home / WANTS / f"{MARK}.service").is_symlink():
+        (home / WANTS / f"{MARK}.service").unlink()
+        if not any((home / WANTS).iterdir()):
+            (home / WANTS).rmdir()
     for name in STARTED:
         path = home / name
         if path.is_file() and not path.is_symlink() and PLANT in path.read_text(errors="replace"):

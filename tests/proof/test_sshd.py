@@ -117,13 +117,13 @@ def test_journal(scene: Scene, proof: Proof, tmp_path: Path) -> None:
     since = scene.host["time"]
     for name in people:
         words = [*scene.target.transfer_words("sftp", name), "-b", "-", scene.target.address]
-        scene.client(*words, typed=f"put {sent} lyceum-proof-traced\nrm lyceum-proof-traced\n")
+        scene.client(*words, typed=f"put {sent} lyceum-proof-of-{name}\nrm lyceum-proof-of-{name}\n")
     for name in people:
         key = subprocess.run(
             ["ssh-keygen", "-lf", scene.target.identities[name]], capture_output=True, text=True, check=True
         ).stdout.split()[1]
         uid = scene.target.people[name]["uid"]
-        lines = scene.ask("jail_journal", since=since, uid=uid, words=["Accepted", "lyceum-proof-traced"])["lines"]
+        lines = scene.ask("jail_journal", since=since, uid=uid, words=["Accepted", f"lyceum-proof-of-{name}"])["lines"]
         missing = [] if any(f"for {name} " in line and key in line for line in lines) else ["the login with its key"]
         missing += [] if any(line.startswith("open ") and "WRITE" in line for line in lines) else ["the file written"]
         missing += [] if any(line.startswith("remove ") for line in lines) else ["the file removed"]
