@@ -43,10 +43,6 @@ options:
     description: Folder whose files are laid over those of Debian.
     type: path
     required: true
-  memory_mib:
-    description: Memory in MiB that must be free on this machine.
-    type: int
-    default: 1536
   mirror:
     description:
       - URL of the Debian archive. Empty takes the one that apt on this machine uses, and where this is not a Debian
@@ -108,7 +104,7 @@ from ansible.module_utils.lyceum.lab.hosts import Action, result
 
 def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
     """Fetch and make what is missing, the disks of all releases at once."""
-    reason = kernel.obstacle(params["memory_mib"])
+    reason = kernel.obstacle()
     if reason is not None:
         raise kernel.unable(reason)
     mirror = params["mirror"] or images.machine_mirror()
@@ -157,7 +153,6 @@ def main() -> None:
             "releases": {"type": "list", "elements": "str", "required": True},
             "packages": {"type": "list", "elements": "str", "required": True},
             "overlay": {"type": "path", "required": True},
-            "memory_mib": {"type": "int", "default": 1536},
             "mirror": {"type": "str", "default": ""},
         },
         supports_check_mode=True,

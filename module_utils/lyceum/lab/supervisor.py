@@ -45,7 +45,7 @@ def main() -> None:
     console = os.open(folder / "console.log", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     link = open_network(settings["device"], settings["gateway"], settings["address"])
     for path in (folder / "disks", *(folder / "disks").iterdir()):
-        os.chown(path, KERNEL_ID, KERNEL_ID)
+        os.chown(path, KERNEL_ID, KERNEL_ID, follow_symlinks=False)
     binds = {"lab": folder / "disks", "disks": Path(settings["disks"])}
     enter(Path(settings["tree"]), binds, settings["memory_mib"])
     print("ready", flush=True)

@@ -35,10 +35,9 @@ from .hosts import (
     ssh_block,
     tar,
 )
-from .kernel import DATA_DISKS, MAKE_EXT4, Kernel, unable
+from .kernel import DATA_DISKS, LINUX, MAKE_EXT4, Kernel, free_memory_mib, unable
 
 SUPERVISOR = "supervisor.py"
-LINUX = "/usr/bin/linux.uml"
 SSH_PORT = 22
 BOOT_SECONDS = 240
 """Ten times what it takes on an idle machine: a kernel that traces calls is slow, and machines are loaded."""
@@ -138,6 +137,8 @@ class UserModeHosts:
         """Start the supervisor of a host, and through it the kernel."""
         if self.kernel is None:
             raise unable("no kernel was prepared for it")
+        if free_memory_mib() < self.memory_mib:
+            raise unable(f"it needs {self.memory_mib} MiB of memory, and {free_memory_mib()} MiB are free")
         folder = self.folder(name)
         disk = Path(json.loads((folder / "host.json").read_text())["disk"])
         own = hashlib.sha256(f"{self.instance}/{name}".encode()).hexdigest()
@@ -151,7 +152,7 @@ class UserModeHosts:
             "address": address,
             "mac": ":".join(["02", *(own[index : index + 2] for index in range(0, 10, 2))]),
             "argv": [
-                LINUX, f"lyceum.lab={self.instance}", f"umid={name}", "uml_dir=/lab/",
+                f"/{LINUX}", f"lyceum.lab={self.instance}", f"umid={name}", "uml_dir=/lab/",
                 *(["seccomp=on"] if self.kernel.quick else []),
                 f"mem={self.memory_mib}M", f"ubda=/lab/root.cow,/disks/{disk.name}",
                 *(f"ubd{letter}=/lab/data{number}" for number, letter in enumerate("bcdefgh"[: len(DATA_DISKS)])),
@@ -232,7 +233,7 @@ def processes(instance: str) -> Iterator[tuple[str, int]]:
             continue
         if len(words) > 4 and words[1] == "-I" and Path(words[2]).name == SUPERVISOR and words[3] == instance:
             yield words[4], int(entry.parent.name)
-        elif words[0] == LINUX and words[1] == f"lyceum.lab={instance}":
+        elif words[0] == f"/{LINUX}" and words[1] == f"lyceum.lab={instance}":
             yield words[2].removeprefix("umid="), int(entry.parent.name)
 
 

@@ -33,7 +33,7 @@ def params(docker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict
     docker.program("mkdir", 'exec /usr/bin/mkdir "$@"')
     monkeypatch.setenv("OPTIONS", "seccomp=<on/auto/off>")
     monkeypatch.setattr(kernel, "KEYRING", engine.KEYRING)
-    monkeypatch.setattr(kernel, "obstacle", lambda memory: None)
+    monkeypatch.setattr(kernel, "obstacle", lambda: None)
     overlay = tmp_path / "overlay"
     overlay.mkdir()
     return {
@@ -104,7 +104,7 @@ def test_missing_programs_are_installed(
 def test_a_machine_that_cannot_says_so_in_the_fixed_words(
     params: dict[str, Any], capsys: Any, monkeypatch: pytest.MonkeyPatch, check: bool
 ) -> None:
-    monkeypatch.setattr(kernel, "obstacle", lambda memory: "/dev/net/tun cannot be opened: No such file or directory")
+    monkeypatch.setattr(kernel, "obstacle", lambda: "/dev/net/tun cannot be opened: No such file or directory")
     failed = run_module(lab_kernel, capsys, params, check=check)
     assert failed["failed"]
     assert failed["msg"] == (

@@ -215,6 +215,14 @@ def test_without_a_kernel_nothing_is_booted(machines: core.UserModeHosts) -> Non
         machines.create(machines.wanted("one", "/cache/disk-trixie-1"))
 
 
+def test_a_host_that_does_not_fit_into_the_memory_is_not_booted(
+    machines: core.UserModeHosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(core, "free_memory_mib", lambda: 300)
+    with pytest.raises(LyceumError, match=r"own: it needs 512 MiB of memory, and 300 MiB are free\.$"):
+        machines.create(machines.wanted("one", "/cache/disk-trixie-1"))
+
+
 def test_the_definition_changes_with_every_input(machines: core.UserModeHosts, tmp_path: Path) -> None:
     specs = {machines.wanted("one", "/cache/1").spec, machines.wanted("one", "/cache/2").spec}
     machines.memory_mib = 1024
