@@ -220,7 +220,7 @@ def room(claims: Claims, one: Wanted) -> int:
 
 
 @pytest.mark.control("quotas", "a person writes more into the home than allowed")
-def test_home(claims: Claims, proof: Proof) -> None:
+def test_home_limit(claims: Claims, proof: Proof) -> None:
     one = smallest(
         claims,
         proof,
@@ -235,7 +235,7 @@ def test_home(claims: Claims, proof: Proof) -> None:
 
 
 @pytest.mark.control("quotas", "a person makes more files in the home than allowed")
-def test_files(claims: Claims, proof: Proof) -> None:
+def test_files_limit(claims: Claims, proof: Proof) -> None:
     one = smallest(
         claims,
         proof,
@@ -250,7 +250,7 @@ def test_files(claims: Claims, proof: Proof) -> None:
 
 
 @pytest.mark.control("quotas", "a person writes more into scratch than allowed")
-def test_scratch(claims: Claims, proof: Proof) -> None:
+def test_scratch_limit(claims: Claims, proof: Proof) -> None:
     one = smallest(
         claims,
         proof,
@@ -265,7 +265,7 @@ def test_scratch(claims: Claims, proof: Proof) -> None:
 
 
 @pytest.mark.control("quotas", "members of a project write more into it than allowed")
-def test_project(claims: Claims, proof: Proof) -> None:
+def test_project_limit(claims: Claims, proof: Proof) -> None:
     writers = {
         project["gid"]: [name for name in project["write"] if name in claims.people]
         for project in claims.target.plan["groups_and_acls"]["projects"]
@@ -285,7 +285,7 @@ def test_project(claims: Claims, proof: Proof) -> None:
 
 
 @pytest.mark.control("quotas", "a person takes own files out of the project that counts them (chattr -p)")
-def test_leaving_the_project(claims: Claims, proof: Proof) -> None:
+def test_leaving_a_project(claims: Claims, proof: Proof) -> None:
     """The owner of a file may do that. What then stops them is the user quota over all of theirs."""
     totals = {
         (one.mount, one.person): one

@@ -3,4 +3,5 @@
 
 from __future__ import annotations
 
+from test_quotas import *  # noqa: F403
 from test_storage import *  # noqa: F403
