@@ -129,7 +129,8 @@ def fingerprint(line: str) -> str:
 
 def is_key(line: str) -> bool:
     """Whether sshd can read a public key from the line: only such a line lets anybody in."""
-    return not line.startswith("#") and fingerprint(line).startswith("SHA256:")
+    # A line that has no key is shown as it stands, and may itself be somebody's note of a fingerprint.
+    return not line.startswith(("#", "SHA256:")) and fingerprint(line).startswith("SHA256:")
 
 
 def _printable(line: str) -> str:

@@ -94,6 +94,7 @@ def test_fingerprints_are_those_of_ssh_keygen(line: str, options: str, tmp_path:
         "-----BEGIN OPENSSH PRIVATE KEY-----",
         "\udcff AAAAAAAAAAAA",
         "# " + LAPTOP,
+        "SHA256:" + "a" * 43,
     ],
 )
 def test_what_lets_nobody_in_is_no_key(line: str) -> None:
