@@ -53,12 +53,12 @@ class _Layout:
         self.entries: list[Entry] = []
         self.folders: list[Entry] = []
         self.contents: list[str] = []
-        self._uids = {person["name"]: str(person["uid"]) for person in registry["people"]}
+        self._uids = {name: str(uid) for name, uid in registry["uids"].items()}
         self._gids = {item["name"]: str(item["gid"]) for item in (*registry["groups"], *registry["projects"])}
 
     def user(self, name: str) -> str:
-        """The uid; the name itself, for the host to look up, where this is about one person and that is another."""
-        return self._uids.get(name, name)
+        """The uid: whoever may read or write may have no account on the host yet."""
+        return self._uids[name]
 
     def group(self, name: str) -> str:
         return self._gids.get(name, name)

@@ -160,6 +160,8 @@ def _storage(registry: Registry, options: Options) -> dict[str, Any]:
             }
             for person in people
         ],
+        # Of everybody: what is one person's to read may be another's to write.
+        "uids": {person.name: person.uid for person in registry.people},
         "projects": [
             _project(registry, project, present)
             for project in registry.projects

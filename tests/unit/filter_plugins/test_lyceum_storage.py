@@ -17,7 +17,7 @@ PLACES: dict[str, Any] = {
     "scratch": "",
     "everybody": "lyceum-people",
 }
-REGISTRY: dict[str, Any] = {"people": [], "projects": [], "groups": [], "trees": [], "admins": []}
+REGISTRY: dict[str, Any] = {"people": [], "uids": {}, "projects": [], "groups": [], "trees": [], "admins": []}
 storage_layout = FilterModule().filters()["storage_layout"]
 storage_sections = FilterModule().filters()["storage_sections"]
 

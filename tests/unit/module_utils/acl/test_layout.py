@@ -253,7 +253,7 @@ def test_only_what_is_shared_is_kept_shared(raw: dict[str, Any]) -> None:
         assert not wanted.person
 
 
-EMPTY: dict[str, Any] = {"people": [], "projects": [], "groups": [], "trees": [], "admins": []}
+EMPTY: dict[str, Any] = {"people": [], "uids": {}, "projects": [], "groups": [], "trees": [], "admins": []}
 
 
 def test_places_that_a_host_does_not_have() -> None:
