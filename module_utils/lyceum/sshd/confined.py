@@ -52,7 +52,9 @@ class Change:
 def notes(directory: Path) -> dict[str, str]:
     """What is noted, by name. Raises LyceumError."""
     try:
-        return {path.name: path.read_text(encoding="ascii").strip() for path in directory.iterdir()}
+        # A killed run leaves a temporary file, which is no person.
+        files = [path for path in directory.iterdir() if not path.name.startswith(".")]
+        return {path.name: path.read_text(encoding="ascii").strip() for path in files}
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as exc:
