@@ -16,7 +16,7 @@ if _CORE not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(_CORE)
 
 from ansible.module_utils.lyceum.errors import LyceumError  # noqa: E402
-from ansible.module_utils.lyceum.sshd import profiles  # noqa: E402
+from ansible.module_utils.lyceum.sshd import profiles, report  # noqa: E402
 
 
 def jail_blocks(forwarding: bool) -> dict[str, dict[str, str]]:
@@ -60,7 +60,7 @@ def jail_certificate_file(certificate: str) -> str:
     try:
         return profiles.certificate_file(certificate)
     except LyceumError as exc:
-        raise AnsibleFilterError(str(exc)) from exc
+        raise AnsibleFilterError(str(exc)) from None
 
 
 def jail_certificate_files(certificates: Iterable[str]) -> list[dict[str, Any]]:
@@ -86,7 +86,7 @@ def jail_exempt(listed: Iterable[str], controller: str) -> list[str]:
     try:
         return profiles.exempt(listed, controller)
     except LyceumError as exc:
-        raise AnsibleFilterError(str(exc)) from exc
+        raise AnsibleFilterError(str(exc)) from None
 
 
 def jail_misplaced(
@@ -98,6 +98,18 @@ def jail_misplaced(
     shells = {name: fields[-1] for name, fields in passwd.items()}
     members = {name: str(fields[-1] or "").split(",") for name, fields in group.items()}
     return profiles.misplaced(people, shells, members)
+
+
+def jail_report(
+    people: Iterable[Mapping[str, Any]],
+    *,
+    journal: Iterable[str],
+    bans: Iterable[str],
+    never: Iterable[str],
+    notes: Iterable[str],
+) -> list[dict[str, Any]]:
+    """Sections of the report, see module_utils/lyceum/sshd/report.py."""
+    return report.sections(people, journal, bans, never, notes)
 
 
 class FilterModule:
@@ -113,4 +125,5 @@ class FilterModule:
             "jail_misplaced": jail_misplaced,
             "jail_policies": jail_policies,
             "jail_principal_files": jail_principal_files,
+            "jail_report": jail_report,
         }

@@ -111,3 +111,10 @@ def test_notes_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(LyceumError, match="cannot write the notes in "):
         confined.apply(tmp_path / "file", {"a": Change(1, "jail")}, {}, lambda some: {})
+
+
+def test_what_a_killed_run_left_half_written_is_no_person(tmp_path: Path) -> None:
+    (tmp_path / ".jweber.lyceum").write_text("ja")
+    assert confined.notes(tmp_path) == {}
+    assert confined.apply(tmp_path, {"jweber": Change(2009, "jail")}, {}, lambda some: {}) == {}
+    assert [path.name for path in tmp_path.iterdir()] == ["jweber"]
