@@ -35,14 +35,15 @@ def main(words: Sequence[str] | None = None) -> int:
     options = parser.parse_args(words)
     problems: list[str] = []
     try:
-        with state.locked(state.BASE):
-            policy = load(ETC)
-            if options.command == "usage":
-                problems += usage(policy, state.BASE)
-            elif options.command == "purge":
-                purger.purge_all(policy, time.time(), problems.append, dry_run=options.dry_run)
-            else:
-                sys.stdout.write(json.dumps(report(policy, state.BASE)) + "\n")
+        if options.command == "report":
+            sys.stdout.write(json.dumps(report(load(ETC), state.BASE)) + "\n")
+        else:
+            with state.locked(state.BASE, options.command):
+                policy = load(ETC)
+                if options.command == "usage":
+                    problems += usage(policy, state.BASE)
+                else:
+                    purger.purge_all(policy, time.time(), problems.append, dry_run=options.dry_run)
     except LyceumError as exc:
         problems.append(str(exc))
     sys.stderr.write("".join(f"lyceum-storage: {problem}\n" for problem in problems))

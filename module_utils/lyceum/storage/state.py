@@ -22,20 +22,22 @@ BASE = Path("/var/lib/lyceum/storage")
 USAGE = "usage.json"
 UPDATED = "updated"
 PEOPLE = "people"
-LOCK = ".lock"
 # Readable through its name by whoever it belongs to, listable by root alone.
 PASSABLE = 0o711
 
 
 @contextlib.contextmanager
-def locked(base: Path) -> Iterator[None]:
-    """Make the directories, and wait until no other run is under way. Raises LyceumError."""
+def locked(base: Path, command: str) -> Iterator[None]:
+    """Make the directories, and wait until no other run of this command is under way. Raises LyceumError.
+
+    A purge may take hours, during which use is still read: they write different files.
+    """
     try:
         for directory, mode in ((base.parent, 0o755), (base, PASSABLE), (base / PEOPLE, PASSABLE)):
             if not directory.is_dir():
                 directory.mkdir(parents=True)
                 directory.chmod(mode)
-        descriptor = os.open(base / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(base / f".{command}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as exc:
         raise LyceumError(f"cannot use {base}: {exc.strerror}") from exc
     try:
@@ -80,7 +82,8 @@ def write_people(base: Path, contents: Mapping[str, bytes], owners: Mapping[str,
         except OSError as exc:
             problems.append(f"cannot hand out {directory / name}: {exc.strerror}")
     for path in directory.iterdir():
-        if path.name not in contents and path.name not in stay:
+        # Names with a dot in front are files that another command is just writing.
+        if path.name not in contents and path.name not in stay and not path.name.startswith("."):
             path.unlink()
     return problems
 

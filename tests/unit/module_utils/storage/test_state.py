@@ -19,20 +19,23 @@ def test_directories_can_be_passed_but_not_listed_whatever_the_umask(tmp_path: P
     base = tmp_path / "lyceum/storage"
     old = os.umask(0o077)
     try:
-        with locked(base):
+        with locked(base, "usage"):
             pass
     finally:
         os.umask(old)
     modes = {
-        path.name: stat.S_IMODE(path.stat().st_mode) for path in (base.parent, base, base / "people", base / ".lock")
+        path.name: stat.S_IMODE(path.stat().st_mode)
+        for path in (base.parent, base, base / "people", base / ".usage.lock")
     }
-    assert modes == {"lyceum": 0o755, "storage": 0o711, "people": 0o711, ".lock": 0o600}
+    assert modes == {"lyceum": 0o755, "storage": 0o711, "people": 0o711, ".usage.lock": 0o600}
 
 
 def test_runs_wait_for_each_other(tmp_path: Path) -> None:
     order = []
     second = threading.Thread(target=lambda: order.append("second") if _enter(tmp_path / "s") else None)
-    with locked(tmp_path / "s"):
+    with locked(tmp_path / "s", "usage"):
+        with locked(tmp_path / "s", "purge"):
+            pass
         second.start()
         second.join(0.2)
         order.append("first")
@@ -41,7 +44,7 @@ def test_runs_wait_for_each_other(tmp_path: Path) -> None:
 
 
 def _enter(base: Path) -> bool:
-    with locked(base):
+    with locked(base, "usage"):
         return True
 
 
@@ -76,7 +79,7 @@ def test_only_the_person_reads_and_only_changes_are_written(tmp_path: Path) -> N
 @needs_root
 def test_files_of_people_who_are_gone_go(tmp_path: Path) -> None:
     (tmp_path / "people").mkdir()
-    for name in ("2006", "2006.banner", "2006.purge", "2001.purge"):
+    for name in ("2006", "2006.banner", "2006.purge", "2001.purge", ".2001.purge.lyceum"):
         (tmp_path / "people" / name).touch()
     write_people(tmp_path, {"2001": b"x"}, {"2001": 2001}, {"2001.purge"})
-    assert sorted(path.name for path in (tmp_path / "people").iterdir()) == ["2001", "2001.purge"]
+    assert sorted(path.name for path in (tmp_path / "people").iterdir()) == [".2001.purge.lyceum", "2001", "2001.purge"]
