@@ -36,6 +36,9 @@ SAMPLE = 5
 JOB_SECONDS = 20
 # What is measured over a few seconds on a machine that others use.
 TOLERANCE = 0.25
+LEAST_CPU_SECONDS = 0.8
+# Longer than anything is watched; ended as soon as enough is seen.
+BURN_SECONDS = 120
 
 
 @pytest.fixture(scope="session")
@@ -252,22 +255,22 @@ def test_weights(scene: Scene, proof: Proof) -> None:
         pytest.skip("fewer than two people who can be tried as may use a whole core")
     light, heavy = able[0], able[-1]
     shared = shared_cpu(scene, light, heavy)
-    for person in (light, heavy):
-        scene.start(person, BURN, 12, 1, shared)
+    at_work = [scene.start(person, BURN, BURN_SECONDS, 1, shared) for person in (light, heavy)]
     wait_until_all_burn(scene, [light, heavy])
-    seconds, grown = scene.watch([light, heavy], 5)
-    times = [grown[person.name]["cpu"] / 1e6 for person in (light, heavy)]
-    wanted, seen = heavy.weight / light.weight, times[1] / max(times[0], 0.001)
-    detail = (
-        f"{heavy.name} {times[1]:.1f} s, {light.name} {times[0]:.1f} s of {seconds:.1f} s at weights"
-        f" {heavy.weight:g} and {light.weight:g}"
-    )
-    if min(times) == 0:
-        proof.broken(f"{detail}: one of them gets nothing")
-    elif abs(seen / wanted - 1) <= TOLERANCE:
-        proof.held(detail)
-    else:
+    detail = ""
+    for _ in range(3):  # others may need the machine at first
+        _seconds, grown = scene.watch([light, heavy], 5)
+        low, high = (grown[person.name]["cpu"] / 1e6 for person in (light, heavy))
+        if any(running.process.poll() is not None for running in at_work) or low + high < LEAST_CPU_SECONDS:
+            continue
+        detail = f"{heavy.name} {high:.1f} s, {light.name} {low:.1f} s at weights {heavy.weight:g} and {light.weight:g}"
+        if low and abs(high / low / (heavy.weight / light.weight) - 1) <= TOLERANCE:
+            proof.held(detail)
+            return
+    if detail:
         proof.broken(detail)
+    else:
+        proof.not_tested("the machine has hardly any CPU time to give")
 
 
 def shared_cpu(scene: Scene, *people: Person) -> int:
@@ -294,7 +297,7 @@ def test_quota(scene: Scene, proof: Proof) -> None:
     cores = person.cores or 0
     if cores >= scene.host["cpus"]:
         pytest.skip(f"the smallest limit is {cores:g} cores, and the host has {scene.host['cpus']}: it never binds")
-    scene.start(person, BURN, 14, int(cores) + 2, "all")
+    scene.start(person, BURN, BURN_SECONDS, int(cores) + 2, "all")
     wait_until_all_burn(scene, [person])
     used, held_back = 0.0, 0
     for _ in range(3):  # others may need the machine at first

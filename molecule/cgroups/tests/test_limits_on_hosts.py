@@ -38,7 +38,8 @@ def show(target: Target, unit: str, *properties: str) -> dict[str, str]:
 
 
 def test_everybody_present_has_a_dropin_and_nobody_else(target: Target) -> None:
-    wanted = {f"user-{person['uid']}.slice.d" for person in people(target, "present")} | {"user-0.slice.d"}
+    wanted = {f"user-{person['uid']}.slice.d" for person in people(target, "present")}
+    wanted |= {"user-0.slice.d", "user-.slice.d"}
     found = target.host.check_output("ls %s", UNITS).split()
     assert {name for name in found if name.startswith("user-") and name.endswith(".slice.d")} == wanted
     for name in wanted:
@@ -56,6 +57,11 @@ def test_systemd_has_the_limits_of_the_registry(target: Target) -> None:
             "CPUWeight": str(limits["cpu_weight"]),
             "NeedDaemonReload": "no",
         }
+
+
+def test_who_is_in_no_list_has_the_defaults(target: Target) -> None:
+    shown = show(target, "user-2900.slice", "MemoryMax", "TasksMax", "CPUWeight", "CPUQuotaPerSecUSec")
+    assert shown == {"MemoryMax": str(2 * 2**30), "TasksMax": "1024", "CPUWeight": "100", "CPUQuotaPerSecUSec": "2s"}
 
 
 def test_root_has_none(target: Target) -> None:
