@@ -40,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.json:
             print(json.dumps(records(config), indent=1))
         elif options.uid is not None:
-            remember(config, only=options.uid)
+            if options.uid >= config["first_uid"]:  # the managers of root and of the system end like anybody's
+                remember(config, only=options.uid)
         else:
             for sentence in settle():
                 print(sentence)

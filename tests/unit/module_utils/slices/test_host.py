@@ -70,6 +70,12 @@ def test_the_last_moment_of_a_login_is_remembered(host: Host, config: dict[str, 
     assert json.loads(Path(config["state"]).read_text())["people"]["2002"]["totals"][CPU] == 2_000_000
 
 
+def test_the_end_of_roots_manager_is_nothing(host: Host, config: dict[str, Any]) -> None:
+    host.log_in(0)
+    assert tool.main(["--uid", "0"]) == 0
+    assert not Path(config["state"]).exists()
+
+
 def test_what_waited_is_completed(host: Host, config: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     host.write(2002, "memory.current", 2**29)
     host.run([{**BCHEN, "limits": {"memory_gib": 0.25}}])
