@@ -16,7 +16,7 @@ if _CORE not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(_CORE)
 
 from ansible.module_utils.lyceum.errors import LyceumError  # noqa: E402
-from ansible.module_utils.lyceum.sshd import profiles  # noqa: E402
+from ansible.module_utils.lyceum.sshd import profiles, report  # noqa: E402
 
 
 def jail_blocks(forwarding: bool) -> dict[str, dict[str, str]]:
@@ -100,6 +100,18 @@ def jail_misplaced(
     return profiles.misplaced(people, shells, members)
 
 
+def jail_report(
+    people: Iterable[Mapping[str, Any]],
+    *,
+    journal: Iterable[str],
+    bans: Iterable[str],
+    never: Iterable[str],
+    notes: Iterable[str],
+) -> list[dict[str, Any]]:
+    """Sections of the report, see module_utils/lyceum/sshd/report.py."""
+    return report.sections(people, journal, bans, never, notes)
+
+
 class FilterModule:
     """Jinja filters of this file."""
 
@@ -113,4 +125,5 @@ class FilterModule:
             "jail_misplaced": jail_misplaced,
             "jail_policies": jail_policies,
             "jail_principal_files": jail_principal_files,
+            "jail_report": jail_report,
         }

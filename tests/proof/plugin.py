@@ -110,17 +110,21 @@ def role_of(item: pytest.Item) -> str:
     return str(marker.args[0]) if marker else "accounts"
 
 
+@pytest.hookimpl(trylast=True)  # after pytest's own order, which changes hosts again and again
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the attacks on what no role of the host claims."""
+    """Leave out the attacks on what no role of the host claims, and finish with one host before the next."""
     wanted = config.getoption("proof_role")
-    left_out = []
+    left_out, hosts = [], []
     for item in items:
         plan = getattr(item, "callspec", None) and item.callspec.params.get("plan")  # type: ignore[attr-defined]
         role = role_of(item)
         if plan and (role not in plan["roles"] or (wanted and role not in wanted)):
             left_out.append(item)
+        hosts.append(plan["host"] if plan else "")
     config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
+    order = {host: number for number, host in enumerate(dict.fromkeys(hosts))}
+    ranked = sorted(zip(hosts, range(len(items)), items), key=lambda entry: (order[entry[0]], entry[1]))
+    items[:] = [item for _host, _number, item in ranked if item not in left_out]
 
 
 def make_plans(inventory: str, folder: Path) -> list[Path]:

@@ -82,7 +82,7 @@ def load_person(name: str, uid: int, directory: str = PEOPLE_DIRECTORY) -> Perso
 
 def _load(path: str) -> dict[str, Any]:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as exc:
         raise LyceumError(f"cannot read {path}: {exc.strerror}") from exc
     try:

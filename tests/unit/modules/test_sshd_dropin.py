@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import sshd_dropin
-from ansible.module_utils.lyceum.sshd import dropin
+from ansible.module_utils.lyceum.sshd import blocks, dropin
 
 from ..module_utils.sshd.conftest import Sshd, pretend
 from .runner import run_module
@@ -99,3 +99,25 @@ def test_bad_input_is_one_message(
 def test_a_write_without_effect_is_a_failure(sshd: Sshd, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dropin, "install", lambda _spec, _files: None)
     assert run(CONTENT)["msg"] == f"{sshd.path} was written, yet reads differently"
+
+
+def test_blocks_of_pam_are_part_of_the_change(sshd: Sshd, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "DIRECTORY", sshd.root)
+    pam = sshd.root / "pam"
+    pam.write_text("@include common-session\n")
+    wanted = [{"path": str(pam), "text": "session required pam_x.so", "anchor": "common-session"}]
+    checked = run(CONTENT, blocks=wanted, check=True)
+    assert pam.read_text() == "@include common-session\n"
+    applied = run(CONTENT, blocks=wanted)
+    assert applied["actions"] == checked["actions"]
+    assert applied["actions"] == [f"install {sshd.path} and reload ssh", f"update {pam} and reload ssh"]
+    assert [one["after_header"] for one in applied["diff"]] == [str(sshd.path), str(pam)]
+    assert "pam_x.so" in pam.read_text()
+    assert not run(CONTENT, blocks=wanted)["changed"]
+    # Somebody else's tool rewrote the file: a change of PAM alone.
+    pam.write_text("@include common-session\n")
+    again = run(CONTENT, blocks=wanted)
+    assert again["actions"] == [f"update {pam} and reload ssh"]
+    assert run(None, blocks=wanted)["actions"] == [f"remove {sshd.path} and reload ssh", f"update {pam} and reload ssh"]
+    assert pam.read_text() == "@include common-session\n"
+    assert "is not in" in run(CONTENT, blocks=[{**wanted[0], "path": "/etc/passwd"}])["msg"]
