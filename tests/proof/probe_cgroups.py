@@ -77,8 +77,13 @@ def limits_of(uid):
         "tasks": amount(f"{group('pids', uid)}/pids.max"),
         "cores": None if quota in ("max", "-1") else int(quota) / int(period),
         "weight": weight,
-        "cpus": content(f"{group('cpuset', uid)}/cpuset.cpus") if unified() else "unknown",
+        "cpus": (content(f"{group('cpuset', uid)}/cpuset.cpus") or "") if cpusets() else "unknown",
     }
+
+
+def cpusets():
+    """Whether systemd can keep slices to CPUs here."""
+    return "cpuset" in (content(f"{TOP}/cgroup.controllers") or "").split()
 
 
 def use_of(uid):
