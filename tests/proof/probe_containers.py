@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from probe import ACTIONS, ENVIRONMENT, WORK, as_person, run
+    from probe import ACTIONS, ENVIRONMENT, as_person, run
 
 SHARED = "localhost/lyceum-proof-shared:1"
 NOTICE = "containers-proof"
 RUN = "/run/lyceum/containers"
+# Not the folder of the other probes, which may be at work at the same time.
+SCRATCH = Path("/run/lyceum-proof-containers")
 
 
 def tool(*words, timeout=110):
@@ -33,8 +35,8 @@ def tool(*words, timeout=110):
 
 def share(tree):
     """Put an image of the proof among those that all share; `unshare` takes it away. tree: tar, as text of hex."""
-    WORK.mkdir(exist_ok=True)
-    path = WORK / "tree.tar"
+    SCRATCH.mkdir(exist_ok=True)
+    path = SCRATCH / "tree.tar"
     path.write_bytes(bytes.fromhex(tree))
     return tool("/usr/local/sbin/lyceum-images", "import", str(path), "--as", SHARED)
 
@@ -47,7 +49,7 @@ def tidy(uids):
     for uid in uids:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"/var/lib/lyceum/notices/{uid}/{NOTICE}")
-    shutil.rmtree(WORK, ignore_errors=True)
+    shutil.rmtree(SCRATCH, ignore_errors=True)
     return {}
 
 
@@ -196,7 +198,7 @@ def police(person, limits, until, seconds):
     each with the notice that the person could read right before the next look.
     """
     entry = pwd.getpwnam(person)
-    folder = WORK / "police"
+    folder = SCRATCH / "police"
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "policies").mkdir(parents=True)
     policy = {"name": person, "uid": entry.pw_uid, "gid": entry.pw_gid, "home": entry.pw_dir, "limits": limits}
