@@ -27,8 +27,10 @@ def cgroup_of(container: Container, proc: Path = PROC, cgroups: Path = CGROUPS) 
     except (FileNotFoundError, ProcessLookupError):
         return None
     parts = next((line[3:].strip("/").split("/") for line in lines if line.startswith("0::")), [])
+    # A scope of systemd's, or a folder of podman's own where it does without systemd.
+    names = {f"libpod-{container.identity}.scope", f"libpod-{container.identity}", container.identity}
     for number, part in enumerate(parts, 1):
-        if part in (f"libpod-{container.identity}.scope", f"libpod-{container.identity}"):
+        if part in names:
             return cgroups.joinpath(*parts[:number])
     return None
 

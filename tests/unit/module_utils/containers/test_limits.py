@@ -28,7 +28,9 @@ def test_only_cgroup_v2_alone_can_be_held_to(tmp_path: Path) -> None:
         ("0::/user.slice/user-2001.slice/user@2001.service/user.slice/libpod-{}.scope/container",
          "user.slice/user-2001.slice/user@2001.service/user.slice/libpod-{}.scope"),
         ("0::/user.slice/libpod-{}.scope", "user.slice/libpod-{}.scope"),
-        ("0::/a/libpod-{}", "a/libpod-{}"),  # with the manager cgroupfs
+        # With the manager cgroupfs.
+        ("0::/user.slice/user-2001.slice/{}", "user.slice/user-2001.slice/{}"),
+        ("0::/a/libpod-{}/container", "a/libpod-{}"),
         ("0::/user.slice/user-2001.slice/session-1.scope", None),
         ("4:memory:/user.slice/libpod-{}.scope", None),
         ("0::/libpod-x.scope", None),
