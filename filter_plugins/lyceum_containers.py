@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+HEADER = ["person", "running", "allowed", "longest", "idle for", "stopped by us", "lingers"]
 POLICY_KEYS = ("name", "uid", "gid", "home", "email", "limits")
 
 
@@ -46,7 +47,11 @@ def may_run(person: Mapping[str, Any]) -> bool:
 def containers_report(
     shown: Mapping[str, Any], images: Sequence[Mapping[str, Any]], drift: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Sections of the report. shown: `lyceum-containers show`; images: `lyceum-images list --json`."""
+    """Sections of the report. shown: `lyceum-containers show`, empty where there is no such tool yet; images: those of
+    `lyceum-images list --json`."""
+    notes = [f"drift: {text}" for text in drift]
+    if not shown:
+        return [{"title": "Containers", "header": HEADER, "rows": [], "notes": [*notes, "not set up yet"]}]
     rows = []
     for name, person in shown["people"].items():
         if not person["running"] and not person["stops"]:
@@ -66,7 +71,6 @@ def containers_report(
                 "yes" if person["lingers"] else "no",
             ]
         )
-    notes = [f"drift: {text}" for text in drift]
     notes += [f"uid {uid} runs containers without a policy" for uid in shown["without_policy"]]
     if not shown["limits_enforced"]:
         notes.append(
@@ -77,7 +81,7 @@ def containers_report(
     return [
         {
             "title": "Containers",
-            "header": ["person", "running", "allowed", "longest", "idle for", "stopped by us", "lingers"],
+            "header": HEADER,
             "rows": rows,
             "notes": notes,
         },

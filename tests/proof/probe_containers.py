@@ -133,6 +133,8 @@ def nsenter(pid):
     done = run("nsenter", "--target", str(pid), "--user", "--mount", "--preserve-credentials", "true")
     if done.returncode == 0:
         return "done"
+    if "No such file" in done.stderr:
+        return "hidden"
     refused = any(words in done.stderr for words in ("Permission denied", "Operation not permitted"))
     return "denied" if refused else f"error: {done.stderr.strip()[-80:]}"
 

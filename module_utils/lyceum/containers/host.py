@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import pwd
 import signal
 import sys
 import time
@@ -67,11 +68,14 @@ def look(settings: Settings, *, only: str | None, dry_run: bool) -> Look:
         memory, anew = state.load(settings.state, processes.boot_id())
         seen = Look(settings, policies, processes.running(), memory, processes.now(), time.time())
         seen.failures += [*problems, *([anew] if anew else [])]
+        if only is None:
+            forget_the_gone(seen)
         decide(seen)
         if not dry_run:
             if only is None:
                 seen.failures += lingering.care(settings, policies, seen.running, memory)
             announce(seen)
+            intend(seen)
             state.save(settings.state, memory)
             stop_all(seen)
             hold_limits(seen)
@@ -81,9 +85,24 @@ def look(settings: Settings, *, only: str | None, dry_run: bool) -> Look:
     return seen
 
 
+def forget_the_gone(seen: Look) -> None:
+    """Of people without an account nothing is remembered; those who are suspended may come back."""
+    known = {policy.name for policy in seen.policies.values()}
+    for name in set(seen.memory.people) - known:
+        try:
+            pwd.getpwnam(name)
+        except KeyError:
+            del seen.memory.people[name]
+
+
 def decide(seen: Look) -> None:
     for uid, policy in seen.policies.items():
         person = seen.memory.person(policy.name)
+        running = {(container.identity, container.started) for container in seen.of(uid)}
+        for identity, memory in person.containers.items():
+            # The last look was killed while it stopped this one, or podman took its time.
+            if memory.attempts and (identity, memory.started) not in running:
+                stopped(seen, policy, identity, memory.name, memory.rule)
         decisions = rules.judge(policy, seen.of(uid), person.containers, seen.now, seen.settings)
         person.containers = decisions.memory
         person.forget_old(seen.clock)
@@ -132,19 +151,32 @@ def post(seen: Look, policy: Policy) -> bool:
     return bool(text) and arrived == notices.sanitise(text)
 
 
+def intend(seen: Look) -> None:
+    """Remember what is about to be stopped, so that it is told even if we are killed over it."""
+    for decisions in seen.decisions.values():
+        for stop in decisions.stops:
+            known = decisions.memory[stop.container.identity]
+            known.attempts, known.rule = known.attempts + 1, stop.kind
+
+
 def stop_all(seen: Look) -> None:
     stops = [(seen.policies[uid], stop) for uid, decisions in seen.decisions.items() for stop in decisions.stops]
     for (policy, stop), trouble in zip(stops, at_once(lambda item: stop_one(seen, *item), stops)):
-        person = seen.memory.person(policy.name)
         container = stop.container
         if trouble:
-            person.containers[container.identity].attempts += 1
             seen.fail(policy, container, trouble)
-            continue
-        del person.containers[container.identity]
-        person.stops[stop.kind] = person.stops.get(stop.kind, 0) + 1
-        person.note(seen.clock, messages.stop_line(policy, stop, seen.clock))
-        seen.event("stopped", policy, container, rule=stop.kind)
+        else:
+            del seen.memory.person(policy.name).containers[container.identity]
+            stopped(seen, policy, container.identity, container.name, stop.kind)
+
+
+def stopped(seen: Look, policy: Policy, identity: str, name: str, rule: str) -> None:
+    """Count and tell that a container was stopped."""
+    person = seen.memory.person(policy.name)
+    person.stops[rule] = person.stops.get(rule, 0) + 1
+    person.note(seen.clock, messages.stop_line(policy, name, rule, seen.clock))
+    about = {"container": identity, "name": name, "rule": rule}
+    seen.events.append({"event": "stopped", "person": policy.name, "uid": policy.uid, **about})
 
 
 def stop_one(seen: Look, policy: Policy, stop: Stop) -> str:
@@ -152,13 +184,13 @@ def stop_one(seen: Look, policy: Policy, stop: Stop) -> str:
     container = stop.container
     attempts = seen.decisions[policy.uid].memory[container.identity].attempts
     trouble = ""
-    if attempts < PODMAN_ATTEMPTS:
+    if attempts <= PODMAN_ATTEMPTS:
         try:
             podman.stop(policy, container.identity, seen.settings.stop_seconds)
         except LyceumError as exc:
             trouble = str(exc)
     else:
-        number = signal.SIGTERM if attempts < TERM_ATTEMPTS else signal.SIGKILL
+        number = signal.SIGTERM if attempts <= TERM_ATTEMPTS else signal.SIGKILL
         spans = subids.spans_of(policy.name, policy.uid, subids.SUBUID)
         processes.end(container, number, lambda uid: subids.belongs(uid, policy.uid, spans))
         trouble = f"podman did not stop {container.name} of {policy.name}; its processes got {number.name}"

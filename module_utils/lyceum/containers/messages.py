@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from .rules import COUNT, IDLE, Alert, Stop
+from .rules import COUNT, IDLE, Alert
 from .settings import Policy, Settings
 from .state import Event
 
@@ -43,13 +43,12 @@ def alert_line(policy: Policy, settings: Settings, alert: Alert, at: float) -> s
     return f"- {name} at {when}: it has run for over {percent} % of the {_duration(policy.runtime_seconds)} allowed."
 
 
-def stop_line(policy: Policy, stop: Stop, at: float) -> str:
+def stop_line(policy: Policy, name: str, kind: str, at: float) -> str:
     """One container that was stopped, when and why, and how to go on."""
-    name = stop.container.name
     why = {
         COUNT: f"you may run {policy.containers} containers, and it was the newest",
         IDLE: f"it was idle for {_duration(policy.idle_seconds)}",
-    }.get(stop.kind, f"it had run for {_duration(policy.runtime_seconds)}")
+    }.get(kind, f"it had run for {_duration(policy.runtime_seconds)}")
     return f"Stopped {name} on {moment(at)}: {why}. Its files are all there; `podman start {name}` starts it again."
 
 

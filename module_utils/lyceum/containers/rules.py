@@ -24,9 +24,11 @@ class Memory:
 
     started: of the run that this is about. mark and mark_cpu: when it last had done work, and the CPU seconds it had
     used then. over: since when it is one too many. warned: level (such as `idle80`) -> when it was announced.
-    promised: level -> the time of the clock on the wall that was told with it. attempts: to stop it, so far.
+    promised: level -> the time of the clock on the wall that was told with it. attempts: to stop it, so far. rule: the
+    one that asked for it.
     """
 
+    name: str
     started: int
     mark: float
     mark_cpu: float
@@ -34,6 +36,7 @@ class Memory:
     warned: dict[str, float] = field(default_factory=dict)
     promised: dict[str, float] = field(default_factory=dict)
     attempts: int = 0
+    rule: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ def _remember(container: Container, memory: Memory | None, now: float, policy: P
     Measured by difference, for this run of this container. Time that vanished with a process is work as well.
     """
     if memory is None or memory.started != container.started:
-        return Memory(container.started, now, container.cpu)
+        return Memory(container.name, container.started, now, container.cpu)
     used = container.cpu - memory.mark_cpu
     allowance = settings.idle_cpu_percent / 100 * (policy.idle_seconds or 0)
     if used > allowance or used < 0:

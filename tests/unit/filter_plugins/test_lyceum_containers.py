@@ -77,6 +77,11 @@ def test_the_report_says_what_is_not_enforced() -> None:
     assert shared["rows"] == []
 
 
+def test_a_host_that_was_never_set_up_has_its_drift_all_the_same() -> None:
+    [section] = containers_report({}, [], ["group docker is as good as root"])
+    assert (section["rows"], section["notes"]) == ([], ["drift: group docker is as good as root", "not set up yet"])
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(None, "-"), (0, "0 s"), (-5, "0 s"), (90, "2 min"), (3600, "1 h"), (90000, "1 d")]
 )

@@ -187,6 +187,40 @@ def test_killed_before_anything_is_stopped_the_tool_remembers_that_it_warned(
     assert site.look(10 * HOUR + 60).events[0]["percent"] == 95
 
 
+def test_killed_while_it_stops_a_container_the_tool_tells_of_it_all_the_same(
+    site: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.containers = [container()]
+    site.look(8 * HOUR)
+    site.look(9.6 * HOUR)
+
+    def killed(policy: Policy, identity: str, grace: int) -> None:
+        site.stop(policy, identity, grace)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(podman, "stop", killed)
+        with pytest.raises(KeyboardInterrupt):
+            site.look(10 * HOUR)
+    assert site.log() == ["warned", "warned"]
+    site.look(10 * HOUR + 60)
+    assert site.notices["2001"].startswith("Stopped web on ")
+    assert site.log() == ["warned", "warned", "stopped"]
+    site.look(10 * HOUR + 120)
+    assert site.log() == ["warned", "warned", "stopped"]
+
+
+def test_who_has_no_account_any_more_is_forgotten(site: Host) -> None:
+    site.person("nobody", os.getuid(), runtime_hours=1)
+    site.containers = [container(), container(uid=os.getuid())]
+    site.look(9 * HOUR)
+    for name in ("amartin", "nobody"):
+        (site.folder / f"policies/{name}.json").unlink()
+    site.look(9 * HOUR + 60)
+    # Of these two, only `nobody` has an account on the machine of the test.
+    assert list(json.loads((site.folder / "state/state.json").read_text())["people"]) == ["nobody"]
+
+
 def test_a_dry_run_does_and_remembers_nothing(site: Host) -> None:
     site.containers = [container()]
     for _ in range(5):

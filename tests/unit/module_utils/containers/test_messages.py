@@ -7,7 +7,7 @@ import time
 
 import pytest
 from ansible.module_utils.lyceum.containers import messages
-from ansible.module_utils.lyceum.containers.rules import COUNT, IDLE, RUNTIME, Alert, Stop
+from ansible.module_utils.lyceum.containers.rules import COUNT, IDLE, RUNTIME, Alert
 from ansible.module_utils.lyceum.containers.settings import Settings
 from ansible.module_utils.lyceum.containers.state import Event
 
@@ -48,7 +48,7 @@ def test_warnings(kind: str, level: float, line: str) -> None:
     ],
 )
 def test_stops(kind: str, why: str) -> None:
-    assert messages.stop_line(PERSON, Stop(container(), kind), AT) == (
+    assert messages.stop_line(PERSON, "web", kind, AT) == (
         f"Stopped web on 2026-11-21 11:00 UTC: {why}. Its files are all there; `podman start web` starts it again."
     )
 

@@ -18,7 +18,9 @@ from ansible.module_utils.lyceum.errors import LyceumError
 def sample() -> State:
     state = State("boot-1")
     person = state.person("amartin")
-    person.containers["a" * 64] = Memory(100, 1.5, 2.5, None, {"runtime80": 3.0}, {"runtime80": 1e9}, 1)
+    person.containers["a" * 64] = Memory(
+        "web", 100, 1.5, 2.5, None, {"runtime80": 3.0}, {"runtime80": 1e9}, 1, "runtime"
+    )
     person.note(1e9, "Stopped web.")
     person.told = person.lingers = True
     person.stops = {"idle": 2}
