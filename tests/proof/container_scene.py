@@ -29,8 +29,8 @@ RUN = f"--label {LABEL} --network none -v /usr:/usr:ro"
 WARNING = "export PODMAN_IGNORE_CGROUPSV1_WARNING=1"
 
 
-def tree() -> bytes:
-    """The tar of the image."""
+def tree(note: str = "") -> bytes:
+    """The tar of the image. note: what makes it another one than without."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name in FOLDERS:
@@ -41,7 +41,7 @@ def tree() -> bytes:
             entry = tarfile.TarInfo(name)
             entry.type, entry.linkname = tarfile.SYMTYPE, f"usr/{name}"
             tar.addfile(entry)
-        for name, content in FILES.items():
+        for name, content in {**FILES, "etc/note": note}.items():
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(content), 0o644
             tar.addfile(entry, io.BytesIO(content.encode()))
