@@ -31,6 +31,8 @@ from target import Target
 pytestmark = pytest.mark.role("cgroups")
 
 KILLED = 137
+# The kernel charges each CPU for up to 64 pages at a time, so that its peak may lie that much above the limit.
+CHARGED_AHEAD = 1 << 20
 DENIED = ("denied", "authentication required", "not permitted", "read-only", "permission")
 SAMPLE = 5
 JOB_SECONDS = 20
@@ -163,7 +165,7 @@ def test_memory_hog(scene: Scene, proof: Proof) -> None:
         proof.broken(f"{person.name} took {hog.said[-1:]} bytes of {limit} allowed")
     elif status not in (0, KILLED):
         proof.not_tested(f"the attack of {person.name} ended with {status}: {hog.said}")
-    elif use.get("peak", 0) > limit:
+    elif use.get("peak", 0) > limit + CHARGED_AHEAD:
         proof.broken(f"{person.name} reached {use['peak']} bytes of {limit} allowed")
     else:
         proof.held(f"{person.name} is stopped at {limit / GIB:g} GiB, {other.name} takes more")
