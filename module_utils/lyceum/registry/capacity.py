@@ -18,7 +18,7 @@ QUOTAS = tuple(name for name, key in limits.KEYS.items() if key.kind == "quota")
 
 
 def check(registry: Registry, findings: Findings) -> None:
-    """Warn of caps above the hardware, of missing weights and of promised space that is not there.
+    """Warn of caps that can never bind, of missing weights, and of CPUs and space that are promised and not there.
 
     The registry must be valid.
     """
@@ -28,6 +28,7 @@ def check(registry: Registry, findings: Findings) -> None:
     for path, values in _places(registry):
         for key, value in values.items():
             _never_binds((*path, key), key, value, registry.hardware, findings)
+    _totals(registry, findings)
     _promised(registry, findings)
 
 
@@ -51,6 +52,33 @@ def _never_binds(path: DataPath, key: str, value: Any, hardware: Mapping[str, An
             f"can never bind: lyceum_hardware.{limits.KEYS[key].hardware} is {bound}",
             "Lower it, or write null if unlimited is meant.",
             value=value,
+        )
+
+
+def _totals(registry: Registry, findings: Findings) -> None:
+    """Caps of whole affiliations. The role gives each as many CPUs of its own as it may use, while there are any."""
+    bound = registry.hardware.get("cpu_cores")
+    if bound is None:
+        return
+    binding = {}
+    for name, values in registry.limits.affiliation_totals.items():
+        cores = values.get("cpu_cores")
+        if cores is not None and cores < bound:
+            binding[name] = cores
+        elif cores is not None:
+            findings.warning(
+                ("limits", "affiliation_totals", name, "cpu_cores"),
+                f"can never bind: no host has more than {bound:g} (lyceum_hardware.cpu_cores)",
+                "Lower it, or take it out.",
+                value=cores,
+            )
+    together = sum(binding.values())
+    if together > bound:
+        findings.warning(
+            ("limits", "affiliation_totals"),
+            f"gives {', '.join(binding)} {together} CPUs in all, and lyceum_hardware.cpu_cores is {bound:g}",
+            "Lower some, or accept that these affiliations share CPUs.",
+            show=False,
         )
 
 

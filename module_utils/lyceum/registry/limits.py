@@ -2,7 +2,8 @@
 """What each person and project may use, and which layer of the registry says so.
 
 Layers, weakest first: defaults < affiliation < projects < person < live exceptions. A missing key inherits, `null`
-means unlimited, `0` means none. Nested mappings merge key by key.
+means unlimited, `0` means none; what nobody can log in without (CPU, memory, tasks) has a minimum instead. Nested
+mappings merge key by key.
 """
 
 from __future__ import annotations
@@ -38,13 +39,15 @@ class Key:
 
 KEYS: Mapping[str, Key] = MappingProxyType(
     {
-        "cpu_cores": Key("cores", "cap", PERSON, "CPU time, in whole or part cores", hardware="cpu_cores"),
+        "cpu_cores": Key(
+            "cores", "cap", PERSON, "CPU time, in whole or part cores", minimum=0.05, hardware="cpu_cores"
+        ),
         "cpu_weight": Key(
             "share", "weight", PERSON, "Share of the CPU when it is contended; 100 is usual", minimum=1, maximum=10000
         ),
-        "memory_gib": Key("GiB", "cap", PERSON, "Main memory", hardware="memory_gib"),
+        "memory_gib": Key("GiB", "cap", PERSON, "Main memory", minimum=0.0625, hardware="memory_gib"),
         "memory_swap_gib": Key("GiB", "cap", PERSON, "Swap space"),
-        "tasks": Key("tasks", "cap", PERSON, "Processes and threads"),
+        "tasks": Key("tasks", "cap", PERSON, "Processes and threads", minimum=16),
         "io_weight": Key(
             "share", "weight", PERSON, "Share of disk bandwidth when contended; 100 is usual", minimum=1, maximum=10000
         ),
@@ -53,8 +56,12 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "scratch_gib": Key("GiB", "quota", PERSON, "Space in the scratch directory", hardware="storage_gib"),
         "scratch_files": Key("files", "cap", PERSON, "Files and directories in the scratch directory"),
         "containers": Key("containers", "cap", PERSON, "Running containers"),
-        "container_memory_gib": Key("GiB", "cap", PERSON, "Main memory of one container", hardware="memory_gib"),
-        "container_cpu_cores": Key("cores", "cap", PERSON, "CPU time of one container", hardware="cpu_cores"),
+        "container_memory_gib": Key(
+            "GiB", "cap", PERSON, "Main memory of one container", minimum=0.0625, hardware="memory_gib"
+        ),
+        "container_cpu_cores": Key(
+            "cores", "cap", PERSON, "CPU time of one container", minimum=0.05, hardware="cpu_cores"
+        ),
         "gpu_slices": Key("slices", "cap", PERSON, "GPU slices under lease at a time", hardware="gpu_slices"),
         "idle_minutes": Key("minutes", "time", PERSON, "Time a session, container or lease may stay idle"),
         "runtime_hours": Key("hours", "time", PERSON, "Time a job, container or lease may run"),

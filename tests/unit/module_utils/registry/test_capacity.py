@@ -49,6 +49,36 @@ def test_own_limits_of_a_person_and_of_an_affiliation() -> None:
     ]
 
 
+TOTALS = "lyceum_limits.affiliation_totals"
+
+
+def totals(cores: int, **affiliations: int | None) -> list[str]:
+    """What is said of the CPUs of whole affiliations on hosts of so many cores."""
+    limits = {"affiliation_totals": {name: {"cpu_cores": value} for name, value in affiliations.items()}}
+    return check(projects=None, limits=limits, hardware={"cpu_cores": cores})
+
+
+def test_totals_of_affiliations_that_bind() -> None:
+    assert totals(8, student=4, researcher=4, guest=None) == []
+    assert check(limits={"affiliation_totals": {"student": {"cpu_cores": 99}}}, hardware={"memory_gib": 64}) == []
+
+
+def test_totals_of_affiliations_that_never_bind() -> None:
+    never = "can never bind: no host has more than 8 (lyceum_hardware.cpu_cores)"
+    assert totals(8, student=8, researcher=9, staff=7) == [
+        f"{TOTALS}.student.cpu_cores 8 {never}",
+        f"{TOTALS}.researcher.cpu_cores 9 {never}",
+    ]
+
+
+def test_totals_of_affiliations_beyond_the_hardware() -> None:
+    """Whoever is not capped at all takes no CPUs away from the others."""
+    assert totals(8, student=4, researcher=5)[0] == (
+        f"{TOTALS}  gives student, researcher 9 CPUs in all, and lyceum_hardware.cpu_cores is 8"
+    )
+    assert [line for line in totals(8, student=4, researcher=8) if "in all" in line] == []
+
+
 def test_promised_space_counts_present_people_and_live_projects() -> None:
     """amartin 200 and retina 500; who is suspended or removed, and what has ended, does not count."""
     assert check(hardware={"storage_gib": 700}) == []

@@ -18,17 +18,17 @@ KEY = f"ssh-ed25519 {base64.b64encode(_BLOB).decode()} laptop"
 RAW: dict[str, Any] = {
     "people": [
         {"name": "amartin", "uid": 2001, "affiliation": "faculty", "groups": ["vision"], "ssh_keys": [KEY],
-         "email": "amartin@example.org", "aliases": ["a.martin@ad.example.org"], "limits": {"tasks": 0}},
+         "email": "amartin@example.org", "aliases": ["a.martin@ad.example.org"], "limits": {"containers": 0}},
         {"name": "bchen", "uid": 2002, "affiliation": "student", "access": "sftp", "ends": "2026-10-31"},
         {"name": "fmoreau", "uid": 2006, "state": "absent"},
     ],
     "groups": [{"name": "vision", "gid": 10001}],
     "projects": [
-        {"name": "retina", "gid": 11001, "owner": "amartin", "members": {"bchen": "read"}, "limits": {"tasks": 90}},
+        {"name": "retina", "gid": 11001, "owner": "amartin", "members": {"bchen": "read"}, "limits": {"containers": 90}},
         {"name": "speech", "gid": 11002, "owner": "bchen", "members": {"amartin": "write"}, "ends": "2025-01-01"},
     ],
     "limits": {
-        "defaults": {"tasks": 10, "home_gib": 5},
+        "defaults": {"containers": 10, "home_gib": 5},
         "affiliations": {"faculty": {"home_gib": None}},
         "exceptions": [{"person": "amartin", "limits": {"gpu_slices": 4}, "reason": "deadline", "approved_by": "bchen",
                         "expires": "2026-12-01"}],
@@ -44,9 +44,9 @@ def registry() -> Registry:
 
 def test_limits_carry_the_trail_of_layers(registry: Registry) -> None:
     limits = explain.person(registry, "amartin")["limits"]
-    assert limits["tasks"] == {
+    assert limits["containers"] == {
         "value": 0,
-        "unit": "tasks",
+        "unit": "containers",
         "layer": "person",
         "trail": [
             {"layer": "defaults", "value": 10},

@@ -12,6 +12,7 @@ from ansible.module_utils.lyceum.errors import LyceumError
 from ansible.module_utils.lyceum.registry import limits, schema
 from ansible.module_utils.lyceum.registry.limits import KEYS, Effective, Layer, explain, merge
 from ansible.module_utils.lyceum.registry.model import Registry
+from ansible.module_utils.lyceum.slices import limits as slices
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -209,3 +210,13 @@ def test_bounds_are_those_of_the_schema(key: str) -> None:
     assert rule["minimum"] == KEYS[key].minimum
     if KEYS[key].maximum is not None:
         assert rule["maximum"] == KEYS[key].maximum
+
+
+def test_minimums_are_those_of_the_role_that_sets_them() -> None:
+    """What the registry lets through must not stop a run in the middle."""
+    minimums = {key: KEYS[key].minimum for key in ("cpu_cores", "memory_gib", "tasks")}
+    assert minimums == {
+        "cpu_cores": slices.MIN_CORES,
+        "memory_gib": slices.MIN_MEMORY_GIB,
+        "tasks": slices.MIN_TASKS,
+    }

@@ -109,3 +109,15 @@ def test_a_line_break_at_the_end_is_seen(key: str) -> None:
 
 def test_several_problems_of_one_entry_are_all_reported() -> None:
     assert len(check(person(uid="x", grups=[], state="gone"))) == 3
+
+
+NONE = ("memory_swap_gib", "home_gib", "home_files", "scratch_gib", "scratch_files", "containers", "gpu_slices")
+
+
+def test_none_where_there_can_be_none() -> None:
+    assert check(person(limits=dict.fromkeys(NONE, 0))) == []
+
+
+def test_the_least_and_the_unlimited() -> None:
+    least = {"cpu_cores": 0.05, "memory_gib": 0.0625, "tasks": 16}
+    assert check(person(limits=least)) == check(person(limits=dict.fromkeys(least))) == []
