@@ -73,6 +73,7 @@ class Affiliation:
     name: str
     access: str
     description: str = ""
+    services: Mapping[str, Any] = field(default_factory=dict)
 
 
 # The eduPerson terms a site has without declaring them; lyceum_affiliations adds to them or changes them.
@@ -109,7 +110,7 @@ class Person:
     state: str  # as declared: present | suspended | absent
     reason: str
     migrate_uid: bool
-    services: Mapping[str, Any]
+    services: Mapping[str, Mapping[str, Any]]  # those the person has, with the settings of the affiliation below
     limits: Mapping[str, Any]
 
     def effective_state(self, today: date) -> tuple[str, str]:
@@ -140,6 +141,7 @@ class Project:
     description: str
     owner: str
     members: Mapping[str, str]  # name -> read | write
+    services: Mapping[str, Mapping[str, Any]]
     limits: Mapping[str, Any]
     starts: date | None
     ends: date | None
@@ -310,7 +312,7 @@ def affiliations_of(raw: Mapping[str, Any]) -> dict[str, Affiliation]:
     """name -> affiliation: the built-in ones, changed and extended by lyceum_affiliations."""
     found = dict(DEFAULT_AFFILIATIONS)
     for name, entry in (raw.get("affiliations") or {}).items():
-        found[name] = Affiliation(name, entry["access"], entry.get("description") or "")
+        found[name] = Affiliation(name, entry["access"], entry.get("description") or "", entry.get("services") or {})
     return found
 
 
@@ -337,7 +339,7 @@ def _person(entry: Mapping[str, Any], affiliations: Mapping[str, Affiliation]) -
         state=entry.get("state") or "present",
         reason=entry.get("reason") or "",
         migrate_uid=bool(entry.get("migrate_uid")),
-        services=entry.get("services") or {},
+        services=_services(entry.get("services") or {}, affiliations[affiliation].services if affiliation else {}),
         limits=entry.get("limits") or {},
     )
 
@@ -358,6 +360,7 @@ def _project(entry: Mapping[str, Any]) -> Project:
         description=entry.get("description") or "",
         owner=entry.get("owner") or "",
         members=entry.get("members") or {},
+        services=_services(entry.get("services") or {}, {}),
         limits=entry.get("limits") or {},
         starts=parse_date(entry.get("starts")),
         ends=parse_date(entry.get("ends")),
@@ -376,6 +379,23 @@ def _tree(entry: Mapping[str, Any]) -> Tree:
         read=_strings(entry.get("read")),
         state=entry.get("state") or "present",
     )
+
+
+def service_settings(own: Mapping[str, Any], default: Mapping[str, Any], service: str) -> dict[str, Any] | None:
+    """The settings of one service, key by key `own` before `default`; None: no account there.
+
+    own, default: service -> settings, {} for an account without any. None in `own`: none, whatever `default` has.
+    """
+    if service in own and own[service] is None:
+        return None
+    if own.get(service) is None and default.get(service) is None:
+        return None
+    return {**(default.get(service) or {}), **(own.get(service) or {})}
+
+
+def _services(own: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    found = {name: service_settings(own, default, name) for name in {**default, **own}}
+    return {name: values for name, values in found.items() if values is not None}
 
 
 def _exception(entry: Mapping[str, Any]) -> LimitException:

@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any
 
 from ..errors import LyceumError
-from . import limits
+from . import limits, service_projection
 from .model import ACCESS_PROFILES, Person, Project, Registry, Tree
 from .suggest import did_you_mean
 
@@ -285,6 +285,14 @@ def _logins(registry: Registry, options: Options) -> Rows:
     return found
 
 
+def _gitea(registry: Registry, options: Options) -> dict[str, Any]:
+    return service_projection.gitea(registry, _people(registry, options), everybody=options.only is None)
+
+
+def _postgres(registry: Registry, options: Options) -> dict[str, Any]:
+    return service_projection.postgres(registry, _people(registry, options), everybody=options.only is None)
+
+
 ROLES: Mapping[str, Callable[[Registry, Options], Rows | dict[str, Rows]]] = {
     "accounts": _accounts,
     "accounts_groups": _account_groups,
@@ -293,4 +301,6 @@ ROLES: Mapping[str, Callable[[Registry, Options], Rows | dict[str, Rows]]] = {
     "sshd_jail": _logins,
     "cgroups": _slices,
     "containers": _containers,
+    "gitea": _gitea,
+    "postgres": _postgres,
 }

@@ -85,7 +85,9 @@ def _report(validator: Any, value: Any, path: DataPath, findings: Findings) -> N
         if error.validator in ("required", "additionalProperties"):
             findings.error((*at, error.message), message, remedy, show=False)
         else:
-            findings.error(at, message, remedy, value=error.instance, show=show)
+            # Somebody may have written a password where no password belongs.
+            secret = isinstance(error.schema, dict) and "x-secret" in error.schema
+            findings.error(at, message, remedy, value=error.instance, show=show and not secret)
 
 
 def _words(error: ValidationError) -> tuple[str, str, bool]:

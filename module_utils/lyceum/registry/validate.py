@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from . import identities, load, schema, trees
+from . import identities, load, schema, services, trees
 from .capacity import check as check_capacity
 from .findings import Findings, Locate
 from .identities import entries
@@ -41,6 +41,7 @@ def problems(raw: Mapping[str, Any], *, today: date, locate: Locate | None = Non
     _people(raw, findings)
     _projects(raw, findings)
     trees.check(raw, findings)
+    services.check(raw, findings)
     _limits(raw, findings, today)
     _classify(raw, findings)
     for section in ("people", "projects"):
