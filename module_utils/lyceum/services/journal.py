@@ -44,6 +44,10 @@ CREATE TABLE remembered (
 """
 
 
+class JournalError(LyceumError):
+    """The journal cannot be read or written: nothing may be sent."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One step as recorded.
@@ -142,20 +146,26 @@ class Journal:
             (status, self._clean(error), self._now(), row),
         )
 
-    def finish(self, run: int, people: Iterable[str], stopped: str = "") -> None:
-        """The run got to its end: what it, and interrupted runs before it, did for these people is settled.
+    def finish(self, run: int, people: Iterable[str], done: Collection[str], stopped: str = "") -> None:
+        """The run (0: one without steps) got to its end; it was about `people`, and has nothing left to do for `done`.
 
-        What is still `sent` stays open until a run has found out.
+        What it and interrupted runs did for them is settled. What an earlier run left as `sent` stays open for those
+        who are not done, and so does what this one leaves as `sent`, until a run has found out.
         """
+        names = [(person,) for person in people]
         with self._transaction() as database:
             database.execute(
                 "UPDATE runs SET finished = ?, stopped = ? WHERE id = ?", (self._now(), self._clean(stopped), run)
             )
             database.execute("UPDATE steps SET settled = 1 WHERE run = ? AND status <> 'sent'", (run,))
-            database.executemany(
-                "UPDATE steps SET settled = 1 WHERE settled = 0 AND person = ? AND run <> ?",
-                [(person, run) for person in people],
-            )
+            if database.execute("SELECT 1 FROM steps WHERE settled = 0 AND run <> ? LIMIT 1", (run,)).fetchone():
+                database.executemany(
+                    "UPDATE steps SET settled = 1 WHERE settled = 0 AND person = ? AND status <> 'sent'", names
+                )
+                database.executemany(
+                    "UPDATE steps SET settled = 1 WHERE settled = 0 AND person = ? AND run <> ?",
+                    [(person, run) for person in done],
+                )
 
     # What a suspension took away, for the return
 
@@ -244,7 +254,8 @@ def _transaction(database: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        database.execute("ROLLBACK")
+        if database.in_transaction:  # a full disk has ended it already
+            database.execute("ROLLBACK")
         raise
     database.execute("COMMIT")
 
@@ -317,8 +328,8 @@ def _check(path: Path, database: sqlite3.Connection) -> None:
         raise _unusable(path, damage)
 
 
-def _unusable(path: Path, why: object) -> LyceumError:
-    return LyceumError(
+def _unusable(path: Path, why: object) -> JournalError:
+    return JournalError(
         f"journal {path} cannot be used: {why}. Put back a copy, or move it away and run again: the plan starts from"
         " what the service has; only what suspended people get back on their return is lost with the journal"
     )

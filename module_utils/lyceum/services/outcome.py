@@ -16,11 +16,15 @@ SHOWN_FAILURES = 3
 @dataclass
 class StepOutcome:
     """status: planned | done | adopted (it was there already) | failed | deferred (not tried, or given up: next run) |
-    skipped (a step before it failed) | undone. error: why, without secrets."""
+    skipped (a step before it failed) | undone. origin: created | adopted | changed. error: why, without secrets.
+    undone: sentences of steps of an interrupted run that were undone because this one failed.
+    """
 
     step: Step
     status: str = "planned"
+    origin: str = ""
     error: str = ""
+    undone: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -41,12 +45,12 @@ class Outcome:
     @property
     def changed(self) -> bool:
         """Whether anything is (would be) different; what was made and undone again counts, because it was done."""
-        return bool(self.having("done", "undone", *(["planned"] if self.check else [])))
+        return bool(self.actions)
 
     @property
     def failures(self) -> list[str]:
-        """One sentence for each step that failed or was deferred."""
-        return [f"{item.step.sentence}: {item.error}" for item in self.having("failed", "deferred")]
+        """One sentence for each step that failed, was deferred, or could not be undone."""
+        return [f"{item.step.sentence}: {item.error}" for item in self.steps if _is_problem(item)]
 
     @property
     def actions(self) -> list[str]:
@@ -81,26 +85,32 @@ class Outcome:
             "lyceum": {
                 "kind": kind,
                 "results": results,
-                "unchanged": sorted({step for step in people if step not in results}),
+                "unchanged": sorted({name for name in people if name not in results}),
                 "unmanaged": list(unmanaged),
                 "conflicts": list(conflicts),
             },
         }
         problems = [*self.failures, *(f"{person}: {why}" for person, why in (refused or {}).items())]
-        if problems:
+        if problems or self.stopped:
             value["msg"] = self._message(problems)
         return value
 
     def _message(self, problems: Sequence[str]) -> str:
+        words = "; ".join(problems[:SHOWN_FAILURES])
         more = f"; and {len(problems) - SHOWN_FAILURES} more" if len(problems) > SHOWN_FAILURES else ""
-        stopped = f"{self.stopped}; run it again to go on. " if self.stopped else ""
-        return f"{stopped}{'; '.join(problems[:SHOWN_FAILURES])}{more}"
+        stopped = f"{self.stopped}; run it again to go on" if self.stopped else ""
+        return ". ".join(filter(None, [stopped, words + more]))
+
+
+def _is_problem(item: StepOutcome) -> bool:
+    """What is skipped needs no words of its own: the step that it waits for has them."""
+    return bool(item.error) and item.status != "skipped"
 
 
 def _actions(item: StepOutcome, *, check: bool) -> list[str]:
-    if item.status == "undone":
-        return [item.step.sentence, f"undo: {item.step.sentence}"]
-    return [item.step.sentence] if item.status == "done" or (check and item.status == "planned") else []
+    done = item.status in ("done", "undone") or (check and item.status == "planned")
+    undone = [*([item.step.sentence] if item.status == "undone" else []), *item.undone]
+    return [*([item.step.sentence] if done else []), *(f"undo: {sentence}" for sentence in undone)]
 
 
 def _add(results: dict[str, dict[str, Any]], item: StepOutcome, *, check: bool) -> None:
@@ -114,6 +124,6 @@ def _add(results: dict[str, dict[str, Any]], item: StepOutcome, *, check: bool) 
     elif actions:
         result = item.step.result
     entry["result"] = max(entry["result"], result, key=RESULTS.index)
-    if item.status in ("failed", "deferred") or (item.status == "undone" and item.error):
+    if _is_problem(item):
         prefix = "deferred: " if item.status == "deferred" else ""
         entry["error"] = "; ".join(filter(None, [entry["error"], f"{prefix}{item.step.sentence}: {item.error}"]))
