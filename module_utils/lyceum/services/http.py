@@ -36,7 +36,7 @@ class Token:
     name: str = "Authorization"
 
     def header(self) -> tuple[str, str]:
-        return self.name, f"{self.scheme} {self.secret.reveal()}".strip()
+        return self.name, f"{self.scheme} {self.secret.reveal()}" if self.scheme else self.secret.reveal()
 
 
 @dataclass(frozen=True)

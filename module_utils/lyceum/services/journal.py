@@ -36,7 +36,7 @@ CREATE TABLE runs (id INTEGER PRIMARY KEY, started REAL NOT NULL, finished REAL,
 CREATE TABLE steps (
     id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs, person TEXT NOT NULL, key TEXT NOT NULL,
     sentence TEXT NOT NULL, status TEXT NOT NULL, origin TEXT NOT NULL DEFAULT '', external_id TEXT NOT NULL DEFAULT '',
-    error TEXT NOT NULL DEFAULT '', sent REAL, ended REAL, settled INTEGER NOT NULL DEFAULT 0);
+    before TEXT NOT NULL, error TEXT NOT NULL DEFAULT '', sent REAL, ended REAL, settled INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX steps_of_run ON steps (run);
 CREATE INDEX steps_open ON steps (person) WHERE settled = 0;
 CREATE TABLE remembered (
@@ -54,6 +54,7 @@ class Entry:
 
     status: planned | sent | verified | failed | deferred | compensated.
     origin: created | adopted (there before, or nobody knows) | changed; empty until verified.
+    before: as the step said.
     """
 
     id: int
@@ -64,12 +65,15 @@ class Entry:
     status: str
     origin: str
     external_id: str
+    before: Any
 
 
 def journal_path(state_dir: Path, service: str, base_url: str) -> Path:
     """Where the journal of one instance of a service is: `<state_dir>/services/gitea-git.example.org.sqlite3`."""
     parts = urlsplit(base_url)
-    place = "-".join([parts.hostname or "", *([str(parts.port)] if parts.port else []), *parts.path.split("/")])
+    place = "-".join(
+        [parts.hostname or "", *([str(parts.port)] if parts.port else []), *parts.path.strip("/").split("/")]
+    )
     safe = "".join(letter if letter.isalnum() or letter in ".-" else "_" for letter in place.rstrip("-"))
     return state_dir / "services" / f"{service}-{safe}.sqlite3"
 
@@ -110,10 +114,10 @@ class Journal:
         a continued run may have to take back."""
         with self._use() as database:
             rows = database.execute(
-                "SELECT id, run, person, key, sentence, status, origin, external_id FROM steps"
+                "SELECT id, run, person, key, sentence, status, origin, external_id, before FROM steps"
                 " WHERE settled = 0 ORDER BY id"
             ).fetchall()
-        return {(row[2], row[3]): Entry(*row) for row in rows}
+        return {(row[2], row[3]): Entry(*row[:-1], before=json.loads(row[-1])) for row in rows}
 
     def begin(self, steps: Sequence[Step]) -> tuple[int, dict[tuple[str, str], int]]:
         """Record a run and its plan. Returns its number, and the row of each step by (person, key)."""
@@ -121,9 +125,10 @@ class Journal:
             run = database.execute("INSERT INTO runs (started) VALUES (?)", (self._now(),)).lastrowid or 0
             first = database.execute("SELECT coalesce(max(id), 0) + 1 FROM steps").fetchone()[0]
             database.executemany(
-                "INSERT INTO steps (id, run, person, key, sentence, status) VALUES (?, ?, ?, ?, ?, 'planned')",
+                "INSERT INTO steps (id, run, person, key, sentence, before, status)"
+                " VALUES (?, ?, ?, ?, ?, ?, 'planned')",
                 [
-                    (number, run, step.person, *(self._clean(text, step) for text in (step.key, step.sentence)))
+                    (number, run, step.person, *(self._clean(text, step) for text in _texts(step)))
                     for number, step in enumerate(steps, first)
                 ],
             )
@@ -248,6 +253,10 @@ class Journal:
             database.execute("DELETE FROM runs WHERE started < ? AND id NOT IN (SELECT run FROM steps)", (limit,))
 
 
+def _texts(step: Step) -> tuple[str, str, str]:
+    return step.key, step.sentence, "null" if step.before is None else json.dumps(step.before)
+
+
 @contextmanager
 def _transaction(database: sqlite3.Connection) -> Iterator[None]:
     database.execute("BEGIN IMMEDIATE")
@@ -329,7 +338,8 @@ def _check(path: Path, database: sqlite3.Connection) -> None:
 
 
 def _unusable(path: Path, why: object) -> JournalError:
+    words = " ".join(str(why).split())
     return JournalError(
-        f"journal {path} cannot be used: {why}. Put back a copy, or move it away and run again: the plan starts from"
+        f"journal {path} cannot be used: {words}. Put back a copy, or move it away and run again: the plan starts from"
         " what the service has; only what suspended people get back on their return is lost with the journal"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..errors import LyceumError
 from ..results import RESULTS
@@ -46,6 +47,7 @@ class Step:
     read_back: the service's "done" is no proof: call confirm after it, too.
     lane: steps of a lane are carried out one after the other; lanes go in parallel. Empty: the person.
     secrets: what this step sends and nobody may see in an error.
+    before: what `undo_earlier` of an adapter needs to know to undo this step in another process (JSON, no secret).
     """
 
     person: str
@@ -61,6 +63,7 @@ class Step:
     read_back: bool = False
     lane: str = ""
     secrets: Collection[Secret] = ()
+    before: Any = None
 
     @property
     def track(self) -> str:

@@ -143,7 +143,6 @@ class Work:
 
     def _look(self, item: StepOutcome, state: _Attempts) -> bool:
         found = item.step.confirm()
-        self.breaker.answered()
         state.answered()
         if found or (found is None and state.accepted):
             self._done(item, state, found if isinstance(found, Found) else Found())
@@ -164,7 +163,6 @@ class Work:
         state.external_id = item.step.send() or ""
         state.sending = False
         state.accepted = True
-        self.breaker.answered()
         state.answered()
         if item.step.read_back:
             state.doubt = "maybe"
@@ -191,6 +189,7 @@ class Work:
         return True
 
     def _done(self, item: StepOutcome, state: _Attempts, found: Found) -> None:
+        self.breaker.answered()  # and not by looking alone: a service whose disk is full can still be read
         certain = state.accepted or found.ours
         was_there = not certain and (state.doubt == "exists" or (state.doubt == "missing" and state.sends == 1))
         item.status = "adopted" if was_there else "done"
