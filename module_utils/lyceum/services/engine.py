@@ -4,8 +4,8 @@
 What each answer of `Step.send` leads to:
 
     done         recorded as verified (after `confirm`, if `read_back`)
-    NotReady     nothing happened: wait until the service is ready, at most `ready_s`, and send again
-    Transient    wait (full jitter, Retry-After), `confirm`, and send again unless it is there; `tries` in all
+    NotReady     wait until the service is ready, at most `ready_s`; `confirm`, and send again unless it is there
+    Transient    wait (full jitter, Retry-After); `confirm`, and send again unless it is there; `tries` in all
     Ambiguous    the same, but when `confirm` cannot tell, only a `repeatable` step is sent again
     Exists       `confirm`: adopted when it is what was asked for, a failure when not
     NotFound     `confirm`: done when there is nothing left to do, a failure when not

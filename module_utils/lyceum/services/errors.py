@@ -20,7 +20,9 @@ class ServiceError(LyceumError):
 
 
 class NotReady(ServiceError):
-    """Nothing was done, and the service is not there yet: refused connection, 502, 503. Safe to repeat.
+    """The service is not there yet: refused connection, 502, 503. Safe to repeat.
+
+    Only if nothing can have been done: a gateway's 502 after a call that must not be made twice is Ambiguous.
 
     retry_after: seconds the service asks to wait.
     """

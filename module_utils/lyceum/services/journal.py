@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -112,12 +112,11 @@ class Journal:
     def open_entries(self) -> dict[tuple[str, str], Entry]:
         """By (person, key), the latest entry of each that an interrupted run left without an end, or with an end that
         a continued run may have to take back."""
+        columns = [field.name for field in fields(Entry)]
         with self._use() as database:
-            rows = database.execute(
-                "SELECT id, run, person, key, sentence, status, origin, external_id, before FROM steps"
-                " WHERE settled = 0 ORDER BY id"
-            ).fetchall()
-        return {(row[2], row[3]): Entry(*row[:-1], before=json.loads(row[-1])) for row in rows}
+            rows = database.execute(f"SELECT {', '.join(columns)} FROM steps WHERE settled = 0 ORDER BY id").fetchall()
+        entries = [Entry(**{**dict(zip(columns, row, strict=True)), "before": json.loads(row[-1])}) for row in rows]
+        return {(entry.person, entry.key): entry for entry in entries}
 
     def begin(self, steps: Sequence[Step]) -> tuple[int, dict[tuple[str, str], int]]:
         """Record a run and its plan. Returns its number, and the row of each step by (person, key)."""

@@ -128,9 +128,11 @@ class Work:
             self.breaker.open(self._words(exc, item.step))
             raise _GaveUpError(self._words(exc, item.step)) from exc
         except (NotReady, Transient, Ambiguous) as exc:
-            if state.sending and not isinstance(exc, NotReady):
+            if state.sending:
+                # Also after "not ready": a proxy says so, too, when the service died between doing it and saying so.
                 state.doubt = "unclear" if isinstance(exc, Ambiguous) else "maybe"
-                state.answered()
+                if not isinstance(exc, NotReady):
+                    state.answered()
             state.sending = False
             self._again(state, exc, self._words(exc, item.step))
             return False
@@ -143,7 +145,6 @@ class Work:
 
     def _look(self, item: StepOutcome, state: _Attempts) -> bool:
         found = item.step.confirm()
-        state.answered()
         if found or (found is None and state.accepted):
             self._done(item, state, found if isinstance(found, Found) else Found())
             return True

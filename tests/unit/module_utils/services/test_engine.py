@@ -241,7 +241,7 @@ def test_check_mode_says_the_same_and_does_nothing(world: World) -> None:
 
 # Random faults and crashes
 
-MANY = settings(max_examples=150, deadline=None)
+MANY = settings(max_examples=80, deadline=None)
 fault_lists = st.lists(st.sampled_from([*FAULTS, "confirm locked"]), max_size=40)
 
 

@@ -98,6 +98,7 @@ def test_a_refusal_is_final_and_not_repeated(journal: Journal) -> None:
             id="lost, cannot be looked up",
         ),
         pytest.param([NotReady("refused"), "7"], None, ("done", "created", "verified created"), 2, id="not ready"),
+        pytest.param([NotReady("502")], True, ("done", "adopted", "verified adopted"), 1, id="died after doing it"),
         pytest.param(
             [Ambiguous("gone"), Permanent("422")], [False, True], ("done", "adopted", "verified adopted"), 2, id="late"
         ),
@@ -176,8 +177,8 @@ def test_a_service_that_is_down_for_20_s_is_waited_for_without_using_up_tries(jo
 
 def test_a_service_that_stays_down_is_given_up_in_time(journal: Journal) -> None:
     clock = FakeClock()
-    answer = one(journal, step(NotReady("connection refused")), clock, ready_s=60)
-    assert answer == ("deferred", "connection refused; given up for now", "deferred")
+    answer = one(journal, step(NotReady("connection refused"), False), clock, ready_s=60)
+    assert answer == ("deferred", "connection refused; given up for now", "sent")
     assert 50 < clock.time <= 60
 
 
@@ -254,7 +255,7 @@ def test_an_error_stops_only_what_depends_on_it(journal: Journal) -> None:
 
 
 def test_what_depends_on_something_deferred_is_deferred_too(journal: Journal) -> None:
-    steps = [step(NotReady("down"), key="account"), step(None, key="key", after=("account",))]
+    steps = [step(NotReady("down"), False, key="account"), step(None, key="key", after=("account",))]
     outcome = engine.run(steps, Policy(ready_s=1), journal, clock=FakeClock())
     assert [item.status for item in outcome.steps] == ["deferred", "deferred"]
 
