@@ -80,7 +80,7 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.server = folder, Server(folder, PORT, seconds=10)
-        self.data = folder / "data"
+        self.data, self.conf = folder / "data", folder / "conf"  # apart, as in Debian
         self.log = folder / "log"
         self.bin = programs()
         self.user = "postgres" if os.geteuid() == 0 else None
@@ -91,22 +91,35 @@ class Cluster:
         self.call("initdb", "--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8")
         me = pwd.getpwuid(os.geteuid()).pw_name
         ident = "".join(f"admin {name} postgres\n" for name in {me, self.user or me})
-        for name, text in {"pg_ident.conf": ident, "pg_hba.conf": HBA}.items():
-            (self.data / name).write_text(text)
-        with (self.data / "postgresql.conf").open("a") as handle:
-            handle.write(f"{SETTINGS}unix_socket_directories = '{self.folder}'\nport = {PORT}\n")
-        self.call("pg_ctl", "--wait", f"--log={self.log}", "start")
+        settings = f"unix_socket_directories = '{self.folder}'\nport = {PORT}\ndata_directory = '{self.data}'\n"
+        settings += f"hba_file = '{self.conf}/pg_hba.conf'\nident_file = '{self.conf}/pg_ident.conf'\n"
+        settings += "include_dir = 'conf.d'\n"
+        (self.conf / "conf.d").mkdir(parents=True)
+        for name, text in {"pg_ident.conf": ident, "pg_hba.conf": HBA, "postgresql.conf": SETTINGS + settings}.items():
+            (self.conf / name).write_text(text)
+        self.control("start")
 
     def stop(self) -> None:
-        self.call("pg_ctl", "--mode=immediate", "stop")
+        self.control("stop", "--mode=immediate")
+
+    def control(self, verb: str, *arguments: str) -> None:
+        own = [] if verb == "stop" else [f"--log={self.log}", f"--options=-c config_file={self.conf}/postgresql.conf"]
+        self.call("pg_ctl", "--wait", *own, *arguments, verb)
 
     def call(self, program: str, *arguments: str) -> None:
+        who: dict[str, Any] = {"user": self.user, "group": self.user, "extra_groups": []} if self.user else {}
         done = subprocess.run(
             [f"{self.bin}/{program}", f"--pgdata={self.data}", *arguments],
-            user=self.user, cwd="/", env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"}, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE if program == "initdb" else subprocess.DEVNULL, stderr=subprocess.STDOUT,
-            text=True, check=False,
-        )  # fmt: skip
+            cwd="/",
+            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            # Not of pg_ctl: the server keeps it.
+            stdout=subprocess.PIPE if program == "initdb" else subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            **who,
+        )
         assert done.returncode == 0, f"{program}: {done.stdout}"
 
     def run(self, wanted: Desired, *, check: bool = False) -> apply.Outcome:
