@@ -124,7 +124,10 @@ def _http_lines(settings: Settings) -> list[str]:
 
 
 def _log_format() -> str:
-    return "{" + ",".join(f'"{name}":"{variable}"' for name, variable in LOG_FIELDS.items()) + "}"
+    numbers = {"bytes", "request_time"}  # never empty, so that they need no quotes
+    quotes = {name: "" if name in numbers else '"' for name in LOG_FIELDS}
+    fields = (f'"{name}":{quotes[name]}{variable}{quotes[name]}' for name, variable in LOG_FIELDS.items())
+    return "{" + ",".join(fields) + "}"
 
 
 def _listen(port: int, host: Host, *, default: bool = False, tls: bool = False) -> str:

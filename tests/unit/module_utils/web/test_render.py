@@ -112,7 +112,8 @@ def test_unknown_names_are_refused_and_answers_to_acme_given() -> None:
 
 def test_the_log_has_the_time_and_no_query() -> None:
     line = next(line for line in main() if line.startswith("log_format"))
-    assert '"request_time":"$request_time"' in line
+    assert '"request_time":$request_time' in line
+    assert '"status":"$status"' in line
     assert '"path":"$uri"' in line
     assert "request_uri" not in line
     assert "args" not in line
