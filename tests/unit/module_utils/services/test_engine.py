@@ -321,6 +321,26 @@ def test_any_faults_and_any_crashes_and_one_more_run_end_as_if_there_had_been_no
         assert_others_are_untouched(world)
 
 
+def test_what_was_still_under_way_when_the_run_was_killed_is_not_made_twice(world: World) -> None:
+    def at(point: str) -> None:
+        # The last call before the death reaches the service, and is carried out when the next run has observed.
+        if point == "before the service does it" and world.service.accounts.get("amartin"):
+            raise Killed
+
+    world.people = {"amartin": Wanted("amartin@example.org", ())}
+    with pytest.raises(Killed):
+        world.run(at)
+    assert (list(world.service.accounts), world.service.welcomes) == (["esmith", "amartin"], [])
+
+    def under_way(point: str) -> None:
+        if point == "after the run is recorded":
+            world.service.store("welcome", "amartin")
+
+    outcome = world.run(under_way)
+    assert world.service.welcomes == ["amartin"]
+    assert [item.status for item in outcome.steps] == ["done"]
+
+
 class Countdown:
     """Does something at the n-th point, and at every later one: who is dead stays dead."""
 
