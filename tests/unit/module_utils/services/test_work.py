@@ -375,6 +375,22 @@ def test_undoing_is_patient_and_says_what_it_could_not_undo(journal: Journal) ->
     ]
 
 
+def test_undoing_goes_backwards_and_spares_others_in_the_lane(journal: Journal) -> None:
+    undone: list[str] = []
+    steps = [
+        step(None, key=key, person=person, lane="retina", undo=lambda k=key: undone.append(k))
+        for person, key in [("", "organization"), ("bchen", "member"), ("amartin", "owner"), ("amartin", "key")]
+    ]
+    steps += [
+        step(Permanent("400"), key="title", lane="retina"),
+        step(None, key="badge", lane="retina", person="bchen", after=("key",)),
+        step(None, key="mail", lane="retina", person="bchen"),
+    ]
+    outcome = engine.run(steps, Policy(on_failure=ROLLBACK), journal)
+    assert undone == ["key", "owner"]
+    assert [item.status for item in outcome.steps] == ["done", "done", "undone", "undone", "failed", "skipped", "done"]
+
+
 def test_what_is_deferred_is_not_rolled_back(journal: Journal) -> None:
     undo = Calls(None)
     steps = [step(None, undo=undo), step(Transient("500"), False, key="key")]
