@@ -193,7 +193,8 @@ def apply(desired: Desired, before: Seen) -> Seen:
             _try_rules(desired)
             _reload(desired)
         else:
-            _systemctl("start", desired.unit)
+            # Not only `start`: it may run with another port.
+            _systemctl("restart", desired.unit)
         after = observe(desired)
         if after.pending and desired.restart:
             _systemctl("restart", desired.unit)
