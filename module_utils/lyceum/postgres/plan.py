@@ -245,6 +245,12 @@ class _Planner:
         new.after.append(f"ALTER DATABASE {quoted} ALLOW_CONNECTIONS true")
         change.new.append(new)
         change.note(f"create the database {database.name}", after=f"database {database.name}")
+        if 0 < self.observed.version < 150000:
+            # From 15 on it is so by itself: the schema `public` is the owner's, and nobody else makes anything in it.
+            change.inside[database.name] = [
+                f"ALTER SCHEMA public OWNER TO {sql.name(owner.name)}",
+                "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+            ]
         if database.readers and self.there(database.readers):
             change.inside.setdefault(database.name, []).extend(_open_to(owner.name, database.readers))
 

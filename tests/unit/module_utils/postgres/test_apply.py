@@ -188,6 +188,18 @@ def test_who_comes_back_finds_the_own_things_and_nobody_elses(cluster: Cluster) 
     assert not cluster.run(lab(dlopez=gone["dlopez"], **with_members("amartin", "bchen"))).plan.changed
 
 
+def test_nobody_keeps_us_out_by_settings_of_the_own_database(cluster: Cluster) -> None:
+    cluster.run(lab())
+    hostile = ["role = 'bchen'", "default_transaction_read_only = on", "statement_timeout = 1", "search_path = trap"]
+    hostile += ["lock_timeout = 1", "default_transaction_isolation = serializable"]
+    statements = [f"ALTER DATABASE bchen SET {setting}" for setting in hostile]
+    trap = "CREATE FUNCTION trap.format(text) RETURNS text LANGUAGE sql AS 'SELECT 1/0'"
+    cluster.sql("CREATE TABLE mine (n int)", "CREATE SCHEMA trap", trap, *statements, user="bchen", database="bchen")
+    gone = {"bchen": {"state": "absent"}, **with_members("amartin", readers=("dlopez",))}
+    assert cluster.run(lab(**gone)).failures == {}
+    assert cluster.sql("SELECT count(*) FROM pg_roles WHERE rolname = 'bchen'") == [(0,)]
+
+
 def test_a_database_is_dropped_only_when_named(cluster: Cluster) -> None:
     roles, databases = [role("bchen")], [database("bchen")]
     cluster.run(desired(roles, databases))

@@ -73,7 +73,20 @@ def settings(one: Cluster, *names: str) -> list[str]:
 
 
 def certify(one: Cluster, key: str, certificate: str) -> None:
-    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    words = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=localhost",
+    ]
     subprocess.run([*words, "-keyout", key, "-out", certificate], check=True, capture_output=True)
     for path in (key, certificate):
         shutil.chown(path, one.user or os.geteuid())

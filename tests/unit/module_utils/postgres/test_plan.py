@@ -126,3 +126,10 @@ def test_the_owner_is_put_right_when_the_superuser_made_the_database() -> None:
         'GRANT CONNECT ON DATABASE "a" TO "monitor"',
         'GRANT CREATE, CONNECT, TEMPORARY ON DATABASE "a" TO "a"',
     ]
+
+
+def test_the_schema_public_is_the_owners_before_version_15_too() -> None:
+    wanted = desired([role("a")], [database("a")])
+    old, new = (plan(wanted, Observed(version=version)).changes["a"].inside for version in (140000, 150000))
+    assert old == {"a": ['ALTER SCHEMA public OWNER TO "a"', "REVOKE CREATE ON SCHEMA public FROM PUBLIC"]}
+    assert new == {}
