@@ -36,7 +36,10 @@ class Observed:
 
 @dataclass(frozen=True)
 class Op:
-    """One call. key: names it in the journal, the same in every run. first: before what others of the lane need."""
+    """One call. key: names it in the journal, the same in every run, and nothing else in its lane.
+
+    first: before what others of the lane need. last: after everything else.
+    """
 
     kind: str
     key: str
@@ -160,7 +163,7 @@ def _present(one: PersonPlan, memory: Memory, policy: Policy, notes: list[str]) 
         one.ops.append(
             Op(
                 "create",
-                "account",
+                f"account {person.name}",
                 f"create account {person.name} ({person.email}, {person.visibility})",
                 {"restricted": person.restricted},
                 "created",
@@ -168,13 +171,13 @@ def _present(one: PersonPlan, memory: Memory, policy: Policy, notes: list[str]) 
         )
         # A new account has everything but these two from the start.
         if person.admin:
-            one.ops.append(Op("edit", "edit", "make an administrator", {"admin": True}, "created"))
+            one.ops.append(Op("edit", f"edit {person.name}", "make an administrator", {"admin": True}, "created"))
     else:
         if account.name.lower() != person.name.lower():
             one.ops.append(
                 Op(
                     "rename",
-                    "rename",
+                    f"rename {person.name}",
                     f"rename account {account.name} to {person.name}",
                     {"from": account.name},
                     first=True,
@@ -182,14 +185,14 @@ def _present(one: PersonPlan, memory: Memory, policy: Policy, notes: list[str]) 
             )
         differing = account.differs(person.account)
         if differing:
-            one.ops.append(Op("edit", "edit", _edit_sentence(account, differing), differing))
+            one.ops.append(Op("edit", f"edit {person.name}", _edit_sentence(account, differing), differing))
     set_before = memory.knows_limit(account) if account else NO_LIMIT
     if person.limit != set_before and not (set_before is None and person.max_repositories is None):
         was = "not known" if set_before is None else limit_words(set_before)
         one.ops.append(
             Op(
                 "limit",
-                "limit",
+                f"limit {person.name}",
                 f"own repositories: {was} -> {limit_words(person.limit)}",
                 {"max_repo_creation": person.limit},
             )
@@ -278,7 +281,7 @@ def _shut(one: PersonPlan, observed: Observed, notes: list[str]) -> None:
         one.ops.append(
             Op(
                 "edit",
-                "shut",
+                f"shut {name}",
                 f"shut out {account.name}: inactive, no login",
                 {"active": False, "prohibit_login": True},
                 "suspended",
@@ -326,12 +329,26 @@ def _absent(one: PersonPlan, observed: Observed, policy: Policy, notes: list[str
             return
         _hand_over(one, owned, heir, {repository.name.lower() for repository in theirs})
     one.ops += [
-        Op("leave", f"leave {name}", f"leave organization {name}", {"organization": name}, "removed", last=True)
+        Op(
+            "leave",
+            f"leave {name} {person.name}",
+            f"leave organization {name}",
+            {"organization": name},
+            "removed",
+            last=True,
+        )
         for name in observed.organizations.get(account.id, [])
     ]
     what = f" and its repositories ({_some(owned)})" if purge and owned else ""
     one.ops.append(
-        Op("delete", "delete", f"delete account {account.name}{what}", {"purge": purge}, "removed", last=True)
+        Op(
+            "delete",
+            f"delete {person.name}",
+            f"delete account {account.name}{what}",
+            {"purge": purge},
+            "removed",
+            last=True,
+        )
     )
 
 

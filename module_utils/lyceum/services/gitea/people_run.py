@@ -178,7 +178,7 @@ def _remember(
     for person in people:
         memory, account = memories[person.uid], accounts.get(person.name)
         settled = person.name not in open_people and person.name not in todo.refused
-        if person.state == "absent" and settled and (account is None or (person.name, "delete") in done):
+        if person.state == "absent" and settled and (account is None or (person.name, f"delete {person.name}") in done):
             if memory != NOTHING:
                 session.journal.forget(person.slot)
             continue
@@ -186,7 +186,7 @@ def _remember(
             continue
         if settled and memory.account != (account.id, account.name):
             values[person.slot, ACCOUNT] = {"id": account.id, "name": account.name}
-        if (person.name, "limit") in done:
+        if (person.name, f"limit {person.name}") in done:
             values[person.slot, LIMIT] = {"id": account.id, "value": person.limit}
         if person.state == "present" and settled and (memory.keys or memory.tokens or memory.shut):
             lost = [key for key in stored.get(person.slot, {}) if key.startswith((LOST_KEY, LOST_TOKEN))]

@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 import struct
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
@@ -44,6 +45,7 @@ class FakeGitea:
     """calls: method and path of everything asked. fault: called before each call, may raise or answer itself."""
 
     def __init__(self) -> None:
+        self.mutex = threading.Lock()
         self.ids = count(1)
         self.users: dict[str, dict[str, Any]] = {}
         self.renamed: dict[str, str] = {}
@@ -161,7 +163,10 @@ class FakeGitea:
         credentials: Any = None,
         read_s: float | None = None,
     ) -> Reply:
-        path = path.removeprefix("/api/v1")
+        with self.mutex:
+            return self._answer(method, path.removeprefix("/api/v1"), query, payload, credentials)
+
+    def _answer(self, method: str, path: str, query: Mapping[str, Any] | None, payload: Any, credentials: Any) -> Reply:
         self.calls.append(f"{method} {path}")
         self.bodies.append(payload)
         answer = self.fault(method, path) or self._route(method, unquote(path), dict(query or {}), payload, credentials)

@@ -52,7 +52,7 @@ def test_secrets_are_in_the_body_only() -> None:
 
 
 def test_every_problem_is_told_at_once_and_no_password() -> None:
-    entries = [
+    entries: list[dict[str, Any]] = [
         {"owner": "retina", "name": "a", "url": "https://me:pa55word@git.example.com/a"},
         {"owner": "retina", "name": "A", "url": "file:///etc"},
         {"owner": "x", "name": "m", "url": URL, "mirror": True, "items": ["wiki", "issues"], "mirror_interval": "soon"},

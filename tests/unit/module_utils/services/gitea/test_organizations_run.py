@@ -13,7 +13,7 @@ from ansible.module_utils.lyceum.services.gitea.organizations_run import run
 from .fake import FakeGitea, session_with
 from .test_organizations import PARAMS
 
-RETINA = {
+RETINA: dict[str, Any] = {
     "name": "retina",
     "owner": "amartin",
     "write": ["bchen"],
@@ -98,7 +98,7 @@ class Killed(BaseException):
     pass
 
 
-STORY = [
+STORY: list[tuple[dict[str, Any], ...]] = [
     (RETINA,),
     (
         {

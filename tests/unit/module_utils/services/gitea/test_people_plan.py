@@ -129,6 +129,8 @@ def test_fingerprint_is_global_a_key_moves_in_one_run_in_one_lane() -> None:
     assert sentences(made) == ["add key SHA256:a (laptop)"]
     assert sentences(made, "bchen") == ["remove key SHA256:a (laptop)"]
     assert made.lanes["amartin"] == made.lanes["bchen"]
+    keys = [op.key for one in made.people.values() for op in one.ops]
+    assert len(keys) == len(set(keys))  # "after" goes by key, whoever else is in the lane
 
 
 def test_a_key_with_a_condition_is_told() -> None:

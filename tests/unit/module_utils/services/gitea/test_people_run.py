@@ -30,9 +30,8 @@ class Site:
 
     def run(self, *people: dict[str, Any], check: bool = False, password: bool = True, **params: Any) -> dict[str, Any]:
         self.fake.calls.clear()
-        policy = params.pop("policy", {})
         wanted = Wanted.from_params({**PARAMS, **params, "people": list(people)})
-        with session_with(self.fake, self.folder, password=password, **policy) as session:
+        with session_with(self.fake, self.folder, password=password) as session:
             return run(wanted, session, check=check, with_diff=True)
 
     def sent(self) -> list[str]:
@@ -137,7 +136,7 @@ def test_422_exists_because_the_answer_was_lost(site: Site) -> None:
             raise Ambiguous("the connection was lost")
 
     site.fake.after = after
-    assert "msg" not in site.run(MARTIN, policy={})
+    assert "msg" not in site.run(MARTIN)
     assert site.sent().count("POST /admin/users") == 1
     assert site.run(MARTIN)["changed"] is False
 
@@ -157,8 +156,7 @@ def test_fingerprint_is_global_a_deploy_key_has_it(site: Site) -> None:
 
 
 def test_first_passwords_are_given_once_and_show_nowhere(site: Site) -> None:
-    params = {"passwords": {"amartin": "first-passw0rd"}}
-    result = site.run(MARTIN, CHEN, **params)
+    result = site.run(MARTIN, CHEN, passwords={"amartin": "first-passw0rd"})
     assert site.fake.passwords["amartin"] == "first-passw0rd"
     assert site.fake.users["amartin"]["must_change_password"] is True
     assert (len(site.fake.passwords["bchen"]) > 40, site.fake.users["bchen"]["must_change_password"]) == (True, False)

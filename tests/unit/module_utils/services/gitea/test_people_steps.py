@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from ansible.module_utils.lyceum.services.errors import Permanent
 from ansible.module_utils.lyceum.services.gitea.client import Gitea, Patience
@@ -44,12 +46,12 @@ def world() -> World:
     return World()
 
 
-def person(**values: object) -> Person:
+def person(**values: Any) -> Person:
     return Person.from_params(entry(visibility="limited", **values))
 
 
 def test_create_is_looked_up_and_undone_by_shutting_out(world: World) -> None:
-    step = world.steps(person())["account"]
+    step = world.steps(person())["account amartin"]
     assert step.confirm() is False
     number = step.send()
     found = step.confirm()
@@ -61,14 +63,14 @@ def test_create_is_looked_up_and_undone_by_shutting_out(world: World) -> None:
 
 
 def test_an_account_of_another_address_is_not_ours(world: World) -> None:
-    step = world.steps(person())["account"]
+    step = world.steps(person())["account amartin"]
     world.fake.user("amartin", email="other@example.org")
     assert step.confirm() is False
 
 
 def test_edit_and_its_way_back(world: World) -> None:
     world.fake.user("amartin", full_name="Before")
-    step = world.steps(person(full_name="After", admin=True))["edit"]
+    step = world.steps(person(full_name="After", admin=True))["edit amartin"]
     assert step.confirm() is False
     step.send()
     assert step.confirm() is True
@@ -79,7 +81,7 @@ def test_edit_and_its_way_back(world: World) -> None:
 
 def test_nobody_can_tell_whether_a_limit_was_set(world: World) -> None:
     world.fake.user("amartin")
-    step = world.steps(person(max_repositories=2))["limit"]
+    step = world.steps(person(max_repositories=2))["limit amartin"]
     step.send()
     assert (step.confirm(), step.repeatable) == (None, True)
     assert world.fake.users["amartin"]["max_repo_creation"] == 2
@@ -89,14 +91,14 @@ def test_rename_and_back(world: World) -> None:
     user = world.fake.user("amartin")
     wanted = Person.from_params(entry("a-martin", visibility="limited"))
     made = world.steps(wanted, Memory(account=(user["id"], "amartin")))
-    step = made["rename"]
+    step = made["rename a-martin"]
     assert step.confirm() is False
     step.send()
     assert step.confirm() is True
     assert step.undo is not None
     step.undo()
     assert "amartin" in world.fake.users
-    assert made["edit"].after == ("rename",)
+    assert made["edit a-martin"].after == ("rename a-martin",)
 
 
 def test_a_key_and_back(world: World) -> None:
@@ -141,7 +143,7 @@ def test_repositories_move_and_come_back(world: World) -> None:
     made = world.steps(person(state="absent", heir="bchen"))
     rename, give = made[f"rename repository {mine['id']}"], made[f"transfer repository {mine['id']}"]
     assert give.after == (rename.key,)
-    assert set(made["delete"].after) >= {rename.key, give.key}
+    assert set(made["delete amartin"].after) >= {rename.key, give.key}
     for step in (rename, give):
         assert step.confirm() is False
         step.send()
@@ -157,7 +159,7 @@ def test_leaving_and_deleting(world: World) -> None:
     world.fake.user("amartin")
     world.fake.org("speech", "amartin")
     made = world.steps(person(state="absent"))
-    leave, delete = made["leave speech"], made["delete"]
+    leave, delete = made["leave speech amartin"], made["delete amartin"]
     assert (leave.confirm(), delete.confirm()) == (False, False)
     leave.send()
     delete.send()
@@ -171,12 +173,12 @@ def test_repositories_are_never_purged_unless_asked(world: World) -> None:
     world.fake.repo("amartin", "thesis")
     assert "delete" not in world.steps(person(state="absent"))
     made = world.steps(person(state="absent"), policy=Policy(purge=frozenset({"amartin"})))
-    assert made["delete"].sentence == "amartin: delete account amartin and its repositories (thesis)"
+    assert made["delete amartin"].sentence == "amartin: delete account amartin and its repositories (thesis)"
 
 
 def test_the_body_of_a_new_account_says_everything(world: World) -> None:
     """must_change_password is true unless said, and later edits need a login_name."""
-    world.steps(person(restricted=True))["account"].send()
+    world.steps(person(restricted=True))["account amartin"].send()
     body = next(body for body in world.fake.bodies if body)
     assert {key: body[key] for key in ("must_change_password", "login_name", "source_id", "send_notify")} == {
         "must_change_password": False, "login_name": "amartin", "source_id": 0, "send_notify": False,
