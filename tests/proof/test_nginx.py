@@ -25,7 +25,7 @@ UNKNOWN = "lyceum-proof.invalid"
 LEAST_GRADE = "A"
 TESTSSL_SECONDS = 420
 MOST_REQUESTS = 600
-GRADED = 2  # testssl.sh takes minutes for each, and what it sees is the same for all sites
+GRADED = 1  # testssl.sh takes two minutes for each, and what it sees is the same for all sites
 SECURITY_HEADERS = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": None, "Referrer-Policy": None}
 
 
@@ -170,7 +170,8 @@ def test_rate_limit(web: Web, proof: Proof) -> None:
             continue
         found = web.probe("web_many", name=name_of(site), port=web.https, count=count)
         refused = found.get("429", 0)
-        if refused and sum(found.values()) - refused >= min(burst, 1):
+        let_in = sum(number for status, number in found.items() if status not in ("0", "429"))
+        if refused and let_in:
             proof.held(f"{site['name']}: {refused} of {count} answered with 429")
         elif refused:
             proof.broken(f"{site['name']} lets nobody in: {found}")
@@ -253,10 +254,10 @@ def test_a_broken_site(web: Web, proof: Proof, kind: str) -> None:
     )
     after = [one["name"] for one in web.sites if "refused" in web.ask(one, trust=False)]
     words = "; ".join(found["failures"].values())
-    if after or found["test"] != 0:
-        proof.broken(f"afterwards {', '.join(after)} do not answer, nginx -t says {found['test']}")
-    elif found["changed"]:
-        proof.broken(f"changed: {', '.join(found['changed'])}")
+    if after:
+        proof.broken(f"afterwards {', '.join(after)} did not answer")
+    elif found["test"] != 0 or found["changed"]:
+        proof.broken(f"changed {', '.join(found['changed'])}, and nginx -t ended with {found['test']}")
     elif "lyceum_proof_nonsense" not in words:
         proof.not_tested(f"it was refused for another reason: {words}")
     else:

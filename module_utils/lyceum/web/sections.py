@@ -43,6 +43,7 @@ def certificates(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     notes = [f"a run would {action}" for action in result.get("actions", [])]
     notes += [f"a run would fetch {one['name']}, because {one['why']}" for one in result.get("acme", [])]
     notes += [f"in no list: {name}" for name in result.get("unmanaged", [])]
+    notes += [result["msg"]] if result.get("msg") else []
     return [
         {
             "title": "Certificates of this host",

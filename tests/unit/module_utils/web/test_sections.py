@@ -35,3 +35,4 @@ def test_certificates() -> None:
     assert section["rows"] == [["a", "acme", "a.org, b.org", "CN=x", "2027-01-01", "40"]]
     assert section["notes"] == ["a run would x", "a run would fetch b, because there is none", "in no list: u"]
     assert sections.certificates({})[0]["rows"] == []
+    assert sections.certificates({"msg": "certificate c: no"})[0]["notes"] == ["certificate c: no"]
