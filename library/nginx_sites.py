@@ -95,7 +95,6 @@ options:
   settings:
     description: What is the same for all sites.
     type: dict
-    default: {}
     suboptions:
       http_port:
         description: Port of plain HTTP.
@@ -239,7 +238,7 @@ SETTINGS: dict[str, Any] = {
 }
 ARGUMENT_SPEC: dict[str, Any] = {
     "sites": {"type": "list", "elements": "dict", "required": True, "options": SITE},
-    "settings": {"type": "dict", "default": {}, "options": SETTINGS, "apply_defaults": True},
+    "settings": {"type": "dict", "options": SETTINGS, "apply_defaults": True},
     "replace_foreign_sites": {"type": "bool", "default": False},
 }
 
