@@ -68,8 +68,7 @@ class Scene:
 
     @property
     def claims(self) -> dict[str, Any]:
-        claims: dict[str, Any] = self.target.plan[ROLE]
-        return claims
+        return claims_of(self.target)
 
     def probe(self, action: str, **parameters: Any) -> Any:
         return self.target.probe(f"postgres_{action}", role=ROLE, port=self.claims["port"], **parameters)
@@ -80,12 +79,13 @@ class Scene:
         return {
             one["name"]
             for one in self.claims["databases"]
-            if one["state"] == "present" and {one["owner"], one["readers"]} & {*groups, name}
+            if one["state"] == "present" and {one["owner"], one["readers"], *one["connect"]} & {*groups, name}
         }
 
     def others(self, name: str) -> list[str]:
-        """All databases that are there and none of somebody's business."""
-        return sorted(set(self.facts["owners"]) - self.own(name))
+        """All databases that are there, that somebody looks after, and that are none of this person's business."""
+        claimed = {*self.claims["closed"], *(one["name"] for one in self.claims["databases"])}
+        return sorted(claimed & set(self.facts["owners"]) - self.own(name))
 
     def as_person(self, name: str, *databases: str, user: str = "", statement: str = "SELECT 1") -> list[list[str]]:
         attempts = [{"user": user or name, "database": one, "statements": [statement]} for one in databases]
@@ -97,10 +97,22 @@ class Scene:
         return [(self.people[number - 1], name) for number, name in enumerate(self.people[:SAMPLE])]
 
 
+def claims_of(target: Target) -> dict[str, Any]:
+    """What the role says, with what it leaves out filled in."""
+    claims: dict[str, Any] = target.plan[ROLE]
+    role = {"kind": "person", "state": "present", "connection_limit": -1, "members": []}
+    database = {"state": "present", "readers": None, "connect": []}
+    return {
+        **claims,
+        "roles": [{**role, **one} for one in claims["roles"]],
+        "databases": [{**database, **one} for one in claims["databases"]],
+    }
+
+
 @pytest.fixture(scope="session")
 def scene(target: Target) -> Iterator[Scene]:
     """At least two people with a database each and an account on the host, and a password while this lasts."""
-    claims = target.plan[ROLE]
+    claims = claims_of(target)
     databases = [one["name"] for one in claims["databases"]]
     port = claims["port"]
     target.probe("postgres_clean", role=ROLE, databases=databases, port=port)
