@@ -231,6 +231,8 @@ def test_md5_hash(scene: Scene, proof: Proof) -> None:
     control, attacked = scene.probe("network", attempts=attempts, secret=scene.secret)
     if control:
         proof.not_tested(f"with a SCRAM verifier nobody gets in either: {control[0]}")
+    elif attacked and NO_RIGHT in attacked[0]:
+        proof.broken(f"{PROBE_ROLE} was let in, and only then stopped at the database")
     else:
         judge(proof, PROBE_ROLE, attacked, "password authentication failed")
 
