@@ -75,7 +75,7 @@ class _Layout:
     def own(self, path: str, person: Mapping[str, Any], entitled: bool) -> None:
         """A directory of one person. Who leaves or may not have one any more finds it closed, with everything in it."""
         if not entitled or person["state"] == "absent":
-            self.add(path, state="sealed", person=person["name"])
+            self.add(path, state="sealed", create=False, person=person["name"])
             return
         uid, gid = str(person["uid"]), str(person["gid"])
         # Whoever is suspended keeps what there is and gets nothing new.
@@ -87,10 +87,10 @@ class _Layout:
         self.add(f"{top}/{GIDS}", mode=PASSABLE)
         self.folders += [{"path": top, "links": GIDS}, {"path": f"{top}/{GIDS}"}]
         for project in self.registry["projects"]:
-            path, gid, state = f"{top}/{GIDS}/{project['gid']}", str(project["gid"]), project["state"]
-            self.add(f"{top}/{project['name']}", target=f"{GIDS}/{gid}", state=state)
-            if state == "sealed":
-                self.add(path, state=state)
+            path, gid, create = f"{top}/{GIDS}/{project['gid']}", str(project["gid"]), project["create"]
+            self.add(f"{top}/{project['name']}", target=f"{GIDS}/{gid}", create=create)
+            if project["state"] == "sealed":
+                self.add(path, state="sealed", create=create)
                 continue
             # Owner and write members are the group; members who only read are named.
             self.shared(path, "2770", group=gid, acl=[f"user:{self.user(name)}:{READ}" for name in project["read"]])
@@ -98,7 +98,7 @@ class _Layout:
     def tree(self, tree: Mapping[str, Any]) -> None:
         strategy, path = tree["strategy"], tree["path"]
         if tree["state"] == "absent":
-            self.add(path, state="sealed")
+            self.add(path, state="sealed", create=False)
         elif strategy == "user_subdirs":
             self._refuse(tree, ("owner", "read"), "everybody has a directory of their own in it")
             self._user_subdirs(tree)

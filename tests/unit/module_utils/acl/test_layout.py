@@ -238,8 +238,9 @@ def test_names_lead_to_the_directories_of_their_gid(raw: dict[str, Any]) -> None
     for project in host.registry["projects"]:
         link = host.wanted[f"/srv/projects/{project['name']}"]
         assert isinstance(link, Link)
-        assert (link.target, link.create) == (f".gid/{project['gid']}", project["state"] == "present")
-        assert f"/srv/projects/{link.target}" in host.wanted
+        assert (link.target, link.create) == (f".gid/{project['gid']}", project["create"])
+        directory = host.wanted[f"/srv/projects/{link.target}"]
+        assert (isinstance(directory, Directory), directory.create) == (True, project["create"])
 
 
 @given(registries())
@@ -264,12 +265,13 @@ def test_places_that_a_host_does_not_have() -> None:
 def test_no_scratch_for_who_may_have_none() -> None:
     person = {"name": "x", "uid": 2001, "gid": 2001, "state": "present", "limits": {"scratch_gib": 0}}
     made = layout({**EMPTY, "people": [person]}, PLACES, complete=True)
-    assert {"path": "/srv/scratch/x", "state": "sealed", "person": "x"} in made["entries"]
+    assert {"path": "/srv/scratch/x", "state": "sealed", "create": False, "person": "x"} in made["entries"]
 
 
 def test_a_tree_that_was_removed_is_sealed() -> None:
     tree = {"path": "/d", "strategy": "posix_acl", "owner": "", "group": "", "write": [], "read": [], "state": "absent"}
-    assert layout({**EMPTY, "trees": [tree]}, PLACES, complete=True)["entries"][-1] == {"path": "/d", "state": "sealed"}
+    made = layout({**EMPTY, "trees": [tree]}, PLACES, complete=True)["entries"][-1]
+    assert made == {"path": "/d", "state": "sealed", "create": False}
 
 
 @pytest.mark.parametrize(
