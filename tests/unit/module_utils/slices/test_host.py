@@ -107,7 +107,7 @@ def test_a_folder_that_is_missing(config: dict[str, Any], capsys: pytest.Capture
 
 def test_looks_wait_for_one_another(config: dict[str, Any]) -> None:
     path = Path(config["state"])
-    with tool.locked(path):
+    with tool.locked(path.with_suffix(".lock"), 0o700):
         # A descriptor of its own, as in another process.
         other = threading.Thread(target=tool.main, args=(["--uid", "2002"],))
         other.start()
