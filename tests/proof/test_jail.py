@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -17,6 +18,7 @@ __all__ = ["scene"]
 pytestmark = pytest.mark.role("sshd_jail")
 
 PLACE = "lyceum-proof-transfer"
+SAMPLE = 200  # files of others that are looked for
 # A program of the person's own that listens on the host's loopback, as VS Code's server does.
 LISTENER = """
 import http.server, threading, time
@@ -133,6 +135,46 @@ def test_forwarding_to_inside(scene: Scene, proof: Proof) -> None:
         f"ssh {option} to port {port}: {heard[:100]!r}" for option, heard in seen.items() if "200 OK" not in heard
     ]
     judge_work(proof, name, problems, "ssh -L and -D")
+
+
+@pytest.mark.control("work of the confined", "access jail: own limits at login and by lyceum-limits, nobody else's")
+def test_own_limits(scene: Scene, proof: Proof) -> None:
+    name, free = scene.need("jail", "shell")
+    person = scene.target.people[name]
+    before = scene.ask("jail_told", uid=person["uid"])
+    if not before["banner"]:
+        pytest.skip(f"the host has not told {name} of limits yet (role groups_and_acls)")
+    others = before["others"][:SAMPLE]
+    look = shlex.join(["ls", "-d", *before["own"], *others])
+    seen, outside = (set(scene.target.run_as(one, look).stdout.split()) for one in (name, free))
+    tool = scene.target.run_as(name, "lyceum-limits")
+    heard = converse(
+        scene.target.ssh_words(name, "-tt"), [("$ ", "cd /tmp && home && echo is''at $PWD; exit\n")], seconds=10
+    )
+    after = scene.ask("jail_told", uid=person["uid"])
+    # Figures may have been taken anew meanwhile, and a notice withdrawn.
+    own, lines = set(before["own"]) & set(after["own"]), [*before["banner"], *after["banner"]]
+    problems = [f"does not see {path}" for path in sorted(own - seen)]
+    problems += [f"sees {path}" for path in sorted(seen & set(others))]
+    problems += [
+        f"{what} says nothing of {lines[0]!r}: {said[-300:]!r}"
+        for what, said in (("the login", heard), ("lyceum-limits", tool.stdout + tool.stderr))
+        if not any(line in said for line in lines)
+    ]
+    problems.append("" if f"isat {person['home']}" in heard else f"`home` leads elsewhere: {heard[-200:]!r}")
+    if others and not outside & set(others):
+        proof.not_tested(f"{free}, who has a full shell, does not see files of others either")
+    judge_work(proof, name, problems, f"{len(own)} own files, none of {len(others)} others'")
+
+
+@pytest.mark.control("work of the confined", "access jail: the login shows how much memory is used")
+def test_own_memory(scene: Scene, proof: Proof) -> None:
+    name, free = scene.need("jail", "shell")
+    files = "/sys/fs/cgroup{,/memory}/user.slice/user-$UID.slice/memory.{current,usage_in_bytes}"
+    inside, outside = (scene.target.run_as(one, f"cat {files} 2>/dev/null").stdout for one in (name, free))
+    if not outside.strip():
+        pytest.skip(f"{free}, who has a full shell, does not see it either")
+    judge_work(proof, name, ["" if inside.strip() else "cannot read the use of memory"], f"{inside.strip()} bytes")
 
 
 @pytest.mark.control("login", "access none and git: the own key, which only Gitea is to take")
