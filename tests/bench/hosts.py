@@ -87,7 +87,7 @@ def main() -> int:
         )
         if not arguments.only_ours:
             print_table(
-                f"Side by side at {arguments.compare} people: seconds of the tasks, start-up of the tool left out (goal: 50x)",
+                f"Side by side at {arguments.compare} people: seconds of the tasks without the tool's start (goal 50x)",
                 ["what", "step", "Lyceum", "per person", "stock loops", "per person", "ours is"],
                 list(bench.comparison(arguments.compare)),
             )
