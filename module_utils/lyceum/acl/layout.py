@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..errors import LyceumError
-
 Entry = dict[str, Any]
 
 # Nobody lists the names of what is not theirs; whoever knows a name may go on to it.
@@ -25,7 +23,7 @@ def layout(registry: Mapping[str, Any], places: Mapping[str, Any], *, complete: 
 
     registry: as `registry_for('groups_and_acls')` gives it. places: {passable, projects, collaborative, readonly,
     scratch: paths, empty for none; everybody: the group of all people}. complete: whether the registry is the whole
-    one, so that what it does not name is unmanaged. Raises LyceumError for a tree that makes no sense.
+    one, so that what it does not name is unmanaged.
     """
     made = _Layout(registry)
     for path in places["passable"]:
@@ -100,10 +98,8 @@ class _Layout:
         if tree["state"] == "absent":
             self.add(path, state="sealed", create=False)
         elif strategy == "user_subdirs":
-            self._refuse(tree, ("owner", "read"), "everybody has a directory of their own in it")
             self._user_subdirs(tree)
         elif strategy == "group_shared":
-            self._refuse(tree, ("write", "read"), "it knows one group; more need posix_acl")
             owner = self.user(tree["owner"]) if tree["owner"] else "root"
             self.add(path, mode="2770", owner=owner, group=self.group(tree["group"]))
             self.contents.append(path)
@@ -136,11 +132,3 @@ class _Layout:
         """`person:amartin` or `group:vision` as the beginning of an ACL entry."""
         kind, _, name = who.partition(":")
         return f"user:{self.user(name)}" if kind == "person" else f"group:{self.group(name)}"
-
-    @staticmethod
-    def _refuse(tree: Mapping[str, Any], keys: Iterable[str], why: str) -> None:
-        given = [key for key in keys if tree[key]]
-        if given:
-            raise LyceumError(
-                f"lyceum_trees: {tree['path']}: the strategy {tree['strategy']} has no `{given[0]}`: {why}."
-            )

@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
-import pytest
 from ansible.module_utils.lyceum.acl import contents, model, posix
 from ansible.module_utils.lyceum.acl.layout import layout
 from ansible.module_utils.lyceum.acl.model import Directory, Link
-from ansible.module_utils.lyceum.errors import LyceumError
 from ansible.module_utils.lyceum.registry.projection import registry_for
 from hypothesis import given
 from hypothesis import strategies as st
@@ -272,26 +270,3 @@ def test_a_tree_that_was_removed_is_sealed() -> None:
     tree = {"path": "/d", "strategy": "posix_acl", "owner": "", "group": "", "write": [], "read": [], "state": "absent"}
     made = layout({**EMPTY, "trees": [tree]}, PLACES, complete=True)["entries"][-1]
     assert made == {"path": "/d", "state": "sealed", "create": False}
-
-
-@pytest.mark.parametrize(
-    ("keys", "message"),
-    [
-        (
-            {"strategy": "group_shared", "read": ["person:x"]},
-            ("lyceum_trees: /d: the strategy group_shared has no `read`: it knows one group; more need posix_acl."),
-        ),
-        (
-            {"strategy": "user_subdirs", "owner": "x"},
-            (
-                "lyceum_trees: /d: the strategy user_subdirs has no `owner`: everybody has a directory of their own in"
-                " it."
-            ),
-        ),
-    ],
-)
-def test_trees_that_make_no_sense(keys: dict[str, Any], message: str) -> None:
-    tree = {"path": "/d", "owner": "", "group": "g", "write": [], "read": [], "state": "present", **keys}
-    with pytest.raises(LyceumError) as raised:
-        layout({**EMPTY, "trees": [tree]}, PLACES, complete=True)
-    assert str(raised.value) == message
