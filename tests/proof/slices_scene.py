@@ -135,9 +135,15 @@ class Running:
         self.said.append(self.process.stdout.readline().strip())
         return self.said[-1]
 
-    def end(self, timeout: float) -> int:
-        """Wait for its end and return the exit status; 137 is SIGKILL, as the shell over there says it."""
-        out, _ = self.process.communicate(timeout=timeout)
+    def end(self, timeout: float) -> int | None:
+        """Wait for its end and return the exit status; 137 is SIGKILL, as the shell over there says it.
+
+        None: it is still at work, for instance because the kernel slows it down instead of killing it.
+        """
+        try:
+            out, _ = self.process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            return None
         self.said += out.split()
         return self.process.returncode
 
