@@ -42,10 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if options.uid >= config["first_uid"]:  # the managers of root and of the system end like anybody's
                 remember(config, only=options.uid)
         else:
-            for sentence in settle():
-                print(sentence)
-            remember(config)
-            publish(config)
+            look(config)
     except LyceumError as exc:
         print(f"lyceum-slices: {exc}", file=sys.stderr)
         return 1
@@ -59,6 +56,24 @@ def read_config(path: Path) -> Mapping[str, Any]:
     except (OSError, ValueError) as exc:
         raise LyceumError(f"cannot read {path}: {exc}; the role cgroups writes it") from exc
     return config
+
+
+def look(config: Mapping[str, Any]) -> None:
+    """Everything that is done each time; what fails holds up nothing else. Raises LyceumError with all that failed."""
+    failures = []
+    for step in (complete, remember, publish):
+        try:
+            step(config)
+        except LyceumError as exc:
+            failures.append(str(exc))
+    if failures:
+        raise LyceumError("; ".join(failures))
+
+
+def complete(_config: Mapping[str, Any]) -> None:
+    """Make limits true that have waited. Raises LyceumError."""
+    for sentence in settle():
+        print(sentence)
 
 
 def remember(config: Mapping[str, Any], only: int | None = None) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.lyceum.errors import LyceumError
 from ansible.module_utils.lyceum.slices import host as tool
 from ansible.module_utils.lyceum.slices.usage import CPU
 
@@ -85,6 +86,23 @@ def test_what_waited_is_completed(host: Host, config: dict[str, Any], capsys: py
     assert tool.main([]) == 0
     assert capsys.readouterr().out == "bchen: MemoryMax 256M\n"
     assert host.kernel(2002, "MemoryMax") == str(2**28)
+
+
+def test_a_limit_that_cannot_be_completed_holds_up_nothing_else(
+    config: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> list[str]:
+        raise LyceumError("disk full")
+
+    monkeypatch.setattr(tool, "settle", fail)
+    Path(config["state"]).parent.write_text("in the way")
+    assert tool.main([]) == 1
+    words = capsys.readouterr().err
+    assert words.startswith(f"lyceum-slices: disk full; cannot lock {config['state'][:-5]}.lock: ")
+    Path(config["state"]).parent.unlink()
+    assert tool.main([]) == 1
+    assert capsys.readouterr().err == "lyceum-slices: disk full\n"
+    assert "lyceum_slices_cpu_seconds_total" in Path(config["textfile"]).read_text()
 
 
 @pytest.mark.parametrize("text", [None, "{"])
