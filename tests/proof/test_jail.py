@@ -174,7 +174,7 @@ def test_own_memory(scene: Scene, proof: Proof) -> None:
     inside, outside = (scene.target.run_as(one, f"cat {files} 2>/dev/null").stdout for one in (name, free))
     if not outside.strip():
         pytest.skip(f"{free}, who has a full shell, does not see it either")
-    judge_work(proof, name, ["" if inside.strip() else "cannot read the use of memory"], f"{inside.strip()} bytes")
+    judge_work(proof, name, ["" if inside.strip() else "cannot read the use of memory"], "reads it")
 
 
 @pytest.mark.control("login", "access none and git: the own key, which only Gitea is to take")

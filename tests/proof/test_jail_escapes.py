@@ -81,6 +81,11 @@ ESCAPES = {
     ),
     "writes to the system": Escape(("written",), lambda f, s, n: found("writes to", value(f, "written")), is_outside),
     "goes through /proc/PID/root": Escape(("roots",), lambda f, s, n: found("sees", value(f, "roots")), is_outside),
+    "looks for processes outside": Escape(
+        ("processes", "alive"),
+        lambda f, s, n: "" if value(f, "alive") and not value(f, "processes") else "sees an own one",
+        lambda f, s, n: bool(value(f, "processes")),
+    ),
     "signals an own process outside": Escape(
         ("alive",),
         lambda f, s, n: "" if "refused" in f["signal"] and value(f, "alive") else "reached it",
