@@ -8,14 +8,15 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import jail_scene
 import pytest
-from jail_scene import Scene, free_port, scene, talk, tunnel
+from jail_scene import Scene, free_port, talk, tunnel
 from plugin import Proof
 from terminal import converse
 from test_login import judge
 
-__all__ = ["scene"]
 pytestmark = pytest.mark.role("sshd_jail")
+scene = jail_scene.scene  # where pytest looks for it, also from a scenario that takes over all of this module
 
 PLACE = "lyceum-proof-transfer"
 SAMPLE = 200  # files of others that are looked for

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jail_scene
 import pytest
-from jail_scene import WORK, Scene, attempts, free_port, scene, talk, tunnel
+from jail_scene import WORK, Scene, attempts, free_port, talk, tunnel
 from plugin import Proof
 from terminal import converse
 
-__all__ = ["scene"]
 pytestmark = pytest.mark.role("sshd_jail")
+scene = jail_scene.scene  # where pytest looks for it, also from a scenario that takes over all of this module
 
 Facts = Mapping[str, Any]
 MANAGER_SECONDS = 3  # systemd starts a person's manager at login, and that its units
