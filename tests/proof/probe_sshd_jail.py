@@ -178,7 +178,7 @@ def jail_uproot(home):
 
 
 def jail_told(uid):
-    """What tells this person and what tells others, as paths; and the lines that this person reads at login."""
+    """What tells this person and what tells others, as paths; the lines about limits, and whether logins show them."""
     folders = [folder for folder in TOLD if os.path.isdir(folder)]
     found = [f"{folder}/{name}" for folder in folders for name in os.listdir(folder) if not name.startswith(".")]
     own = [path for path in found if os.path.basename(path).partition(".")[0] == str(uid)]
@@ -186,6 +186,7 @@ def jail_told(uid):
     return {
         "own": sorted(own),
         "others": sorted(set(found) - set(own)),
+        "login": os.path.exists("/etc/profile.d/lyceum.sh"),
         "banner": banner.read_text(encoding="utf-8").splitlines() if banner.exists() else [],
     }
 
