@@ -75,6 +75,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "control(name, attack): the control a proof attacks, and how")
+    config.addinivalue_line("markers", "xdist_group(name): tests that one process runs, in their order")
     config.addinivalue_line("markers", "role(name): the role that claims the control; accounts without it")
 
 
@@ -82,6 +83,28 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "plan" in metafunc.fixturenames:
         plans = load_plans(metafunc.config)
         metafunc.parametrize("plan", plans, ids=[plan["host"] for plan in plans], scope="session")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keep what is about one host together where pytest-xdist runs the hosts side by side (--dist=loadgroup)."""
+    item.add_marker(pytest.mark.xdist_group(host_of(item)))
+
+
+def host_of(item: pytest.Item) -> str:
+    """The host that the test is about; "" for those about none or all of them."""
+    callspec = getattr(item, "callspec", None)
+    return str(callspec.params["plan"]["host"]) if callspec and "plan" in callspec.params else ""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Add up what the processes of pytest-xdist saw."""
+    VERDICTS.extend(core.Verdict.from_dict(verdict) for verdict in node.workeroutput.get("proof_verdicts", ()))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["proof_verdicts"] = [verdict.as_dict() for verdict in VERDICTS]
 
 
 def load_plans(config: pytest.Config) -> list[dict[str, Any]]:
@@ -116,11 +139,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     wanted = config.getoption("proof_role")
     left_out, hosts = [], []
     for item in items:
-        plan = getattr(item, "callspec", None) and item.callspec.params.get("plan")  # type: ignore[attr-defined]
-        role = role_of(item)
-        if plan and (role not in plan["roles"] or (wanted and role not in wanted)):
+        host, role = host_of(item), role_of(item)
+        plan = item.callspec.params["plan"] if host else {}  # type: ignore[attr-defined]
+        if host and (role not in plan["roles"] or (wanted and role not in wanted)):
             left_out.append(item)
-        hosts.append(plan["host"] if plan else "")
+        hosts.append(host)
     config.hook.pytest_deselected(items=left_out)
     order = {host: number for number, host in enumerate(dict.fromkeys(hosts))}
     ranked = sorted(zip(hosts, range(len(items)), items), key=lambda entry: (order[entry[0]], entry[1]))
