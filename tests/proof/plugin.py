@@ -75,7 +75,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "control(name, attack): the control a proof attacks, and how")
-    config.addinivalue_line("markers", "xdist_group(name): tests that one process runs, in their order")
     config.addinivalue_line("markers", "role(name): the role that claims the control; accounts without it")
 
 
@@ -85,20 +84,39 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("plan", plans, ids=[plan["host"] for plan in plans], scope="session")
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Keep what is about one host together where pytest-xdist runs the hosts side by side (--dist=loadgroup)."""
-    item.add_marker(pytest.mark.xdist_group(host_of(item)))
-
-
 def host_of(item: pytest.Item) -> str:
     """The host that the test is about; "" for those about none or all of them."""
     callspec = getattr(item, "callspec", None)
     return str(callspec.params["plan"]["host"]) if callspec and "plan" in callspec.params else ""
 
 
+# -- pytest-xdist: the hosts side by side, one process each ---------------------------------------------------------
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["proof_plans"] = json.dumps(load_plans(node.config))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    # Here, because a proof without pytest-xdist is a proof as well.
+    from xdist.scheduler import LoadScopeScheduling
+
+    hosts = [plan["host"] for plan in load_plans(config)]
+
+    class HostScheduling(LoadScopeScheduling):  # type: ignore[misc]
+        """All tests of a host in their order to one process; --dist=loadgroup reads no marks with pytest 9.2."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            parameters = nodeid.partition("[")[2]
+            return max((host for host in hosts if host in parameters), key=len, default="")
+
+    return HostScheduling(config, log)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Add up what the processes of pytest-xdist saw."""
     VERDICTS.extend(core.Verdict.from_dict(verdict) for verdict in node.workeroutput.get("proof_verdicts", ()))
 
 
@@ -109,6 +127,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def load_plans(config: pytest.Config) -> list[dict[str, Any]]:
     """The plans named on the command line, or made from an inventory (Molecule names its own in the environment)."""
+    if hasattr(config, "workerinput"):
+        return json.loads(config.workerinput["proof_plans"])  # type: ignore[no-any-return]
     if not hasattr(config, "proof_plans"):
         folders = [Path(name) for name in config.getoption("proof_plan")]
         inventory = config.getoption("proof_inventory") or os.environ.get("MOLECULE_INVENTORY_FILE")
@@ -168,7 +188,7 @@ def target(plan: dict[str, Any], request: pytest.FixtureRequest) -> Iterator[Tar
         target.lock()
     except (UnreachableError, subprocess.TimeoutExpired) as exc:
         target.close()
-        pytest.skip(f"the admin's connection fails: {exc}")
+        pytest.fail(f"the admin's connection fails: {exc}", pytrace=False)
     target.probe("clean", people=list(target.people))
     target.start("observe", "observe", **observed(target))
     if any(role_of(item) == "accounts" for item in request.session.items):
