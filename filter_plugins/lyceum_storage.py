@@ -13,17 +13,12 @@ _CORE = str(Path(__file__).resolve().parent.parent / "module_utils")
 if _CORE not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(_CORE)
 
-from ansible.errors import AnsibleFilterError  # noqa: E402
 from ansible.module_utils.lyceum.acl import layout, sections  # noqa: E402
-from ansible.module_utils.lyceum.errors import LyceumError  # noqa: E402
 
 
 def storage_layout(registry: Mapping[str, Any], places: Mapping[str, Any], complete: bool = True) -> dict[str, Any]:
-    """Parameters of acl_tree, see module_utils/lyceum/acl/layout.py. AnsibleFilterError for what makes no sense."""
-    try:
-        return layout.layout(registry, places, complete=complete)
-    except LyceumError as exc:
-        raise AnsibleFilterError(str(exc)) from None
+    """Parameters of acl_tree, see module_utils/lyceum/acl/layout.py."""
+    return layout.layout(registry, places, complete=complete)
 
 
 def storage_sections(found: Mapping[str, Any]) -> list[dict[str, Any]]:

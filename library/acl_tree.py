@@ -26,8 +26,7 @@ options:
       state:
         description:
           - V(present) makes it so.
-          - V(sealed) gives a directory to root alone (mode 0700, no ACL) and touches nothing in it. A directory that is
-            missing is not made, a link is left as it is.
+          - V(sealed) gives a directory to root alone (mode 0700, no ACL) and touches nothing in it.
         type: str
         choices: [present, sealed]
         default: present
@@ -121,7 +120,7 @@ EXAMPLES = r"""
   acl_tree:
     entries:
       - {path: /srv/scratch/amartin, owner: amartin, group: amartin, mode: "0700", person: amartin}
-      - {path: /srv/scratch/fmoreau, state: sealed, person: fmoreau}
+      - {path: /srv/scratch/fmoreau, state: sealed, create: false, person: fmoreau}
 """
 
 RETURN = r"""

@@ -13,7 +13,7 @@ description:
   - To be called when accounts and sshd already confine, so that nothing new can be started outside.
 options:
   people:
-    description: Everybody with less than a shell on this host, and nobody else.
+    description: People with less than a shell on this host.
     type: list
     elements: dict
     required: true
@@ -31,8 +31,15 @@ options:
         type: str
         required: true
         choices: [none, git, sftp, rsync, jail]
+  free:
+    description:
+      - Names of people with a full shell, or without a login. They are noted as no longer confined, so that what they
+        start until they are confined again is ended then.
+    type: list
+    elements: str
+    default: []
   complete:
-    description: Whether O(people) are all of them; then others are noted as no longer confined.
+    description: Whether nobody but O(people) is confined; O(free) need not be given then.
     type: bool
     default: true
   directory:
@@ -91,6 +98,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
             "access": {"type": "str", "required": True, "choices": ["none", "git", "sftp", "rsync", "jail"]},
         },
     },
+    "free": {"type": "list", "elements": "str", "default": []},
     "complete": {"type": "bool", "default": True},
     "directory": {"type": "path", "default": "/var/lib/lyceum/sshd_jail"},
 }
@@ -104,7 +112,8 @@ def run(params: dict[str, Any], *, check: bool) -> dict[str, Any]:
     directory = Path(params["directory"])
     noted = confined.notes(directory)
     spans = confined.subordinate_ids()
-    changes = confined.plan(people, noted, confined.running(people, spans), complete=params["complete"])
+    running = confined.running(people, spans)
+    changes = confined.plan(people, params["free"], noted, running, complete=params["complete"])
     failures = {} if check or not changes else confined.apply(directory, changes, spans)
     after = {**noted, **{name: change.profile for name, change in changes.items()}}
     return {

@@ -96,7 +96,9 @@ def run(params: dict[str, Any], *, check: bool, with_diff: bool) -> dict[str, An
             except LyceumError as exc:
                 failures[item.name] = str(exc)
         left = set(_observe(params))
-        failures.update({item.name: f"still in group {item.group}" for item in todo if item in left})
+        for item in todo:
+            if item in left:
+                failures.setdefault(item.name, f"still in group {item.group}")
     return _result(drift, todo, failures, with_diff=with_diff)
 
 

@@ -46,11 +46,11 @@ options:
         description: Login name of whom the file is about; the result is then listed for this person.
         type: str
       secret:
-        description: Keep the content out of diffs.
+        description: Keep the content out of diffs. Such a task needs C(no_log), too; logs have what it was called with.
         type: bool
         default: false
   directories:
-    description: Directories to make first.
+    description: Directories to make first. Those above them and above files are made with mode 0755.
     type: list
     elements: dict
     default: []
@@ -73,6 +73,7 @@ options:
         default: root
   exclusive:
     description: Where nothing but O(files) may exist; other files that match are removed, directories are left alone.
+      A diff shows the content of a removed file if everybody could read it.
     type: list
     elements: dict
     default: []

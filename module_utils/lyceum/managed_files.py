@@ -35,7 +35,7 @@ class FileSpec:
 
 @dataclass(frozen=True)
 class DirectorySpec:
-    """One directory as it should be; directories above it are made as 0755."""
+    """One directory as it should be. Those above it and above files are made as 0755, whatever the umask."""
 
     path: Path
     mode: int = 0o755
@@ -91,13 +91,14 @@ class Found:
 
 @dataclass(frozen=True)
 class Action:
-    """One step. spec None: the file at `path` is removed."""
+    """One step. spec None: the file at `path` is removed. secret: what is and was in it is nobody's business."""
 
     path: Path
     sentence: str
     spec: FileSpec | DirectorySpec | None
     before: Found | None = None
     person: str = ""
+    secret: bool = False
 
 
 @dataclass
@@ -164,21 +165,30 @@ def plan(desired: Desired, found: Mapping[Path, Found]) -> tuple[list[Action], d
         for path in sorted(found):
             inside = path.parent == folder and fnmatch.fnmatchcase(path.name, pattern)
             if inside and path not in wanted and found[path].kind != "directory":
-                actions.append(Action(path, f"remove {path}", None, found[path]))
+                # Nobody says any more what was in it; its mode does.
+                private = not found[path].mode & 0o004
+                actions.append(Action(path, f"remove {path}", None, found[path], secret=private))
     return actions, refused
 
 
 def _file_action(spec: FileSpec, one: Found | None) -> Action | None:
+    sentence = _file_sentence(spec, one)
+    kept = None if spec.content is None else spec
+    return Action(spec.path, sentence, kept, one, spec.person, spec.secret) if sentence else None
+
+
+def _file_sentence(spec: FileSpec, one: Found | None) -> str:
+    """What is to be done about a file, "" for nothing."""
     if spec.content is None:
-        return None if one is None else Action(spec.path, f"remove {spec.path}", None, one, spec.person)
+        return f"remove {spec.path}" if one is not None else ""
     if one is None:
-        return Action(spec.path, f"create {spec.path}", spec, None, spec.person)
+        return f"create {spec.path}"
     if one.kind == "other":
-        return Action(spec.path, f"replace {spec.path}, which is no plain file", spec, one, spec.person)
-    changes = _changes(one, spec)
+        return f"replace {spec.path}, which is no plain file"
     if one.content != spec.content:
-        return Action(spec.path, f"change {spec.path}", spec, one, spec.person)
-    return Action(spec.path, f"change {spec.path}: {changes}", spec, one, spec.person) if changes else None
+        return f"change {spec.path}"
+    changes = _changes(one, spec)
+    return f"change {spec.path}: {changes}" if changes else ""
 
 
 def _changes(one: Found, spec: FileSpec | DirectorySpec) -> str:
@@ -197,11 +207,12 @@ def apply(outcome: Outcome) -> None:
         spec = action.spec
         try:
             if isinstance(spec, DirectorySpec):
-                spec.path.mkdir(mode=0o700 if action.before is None else 0o755, parents=True, exist_ok=True)
+                _make_parents(spec.path)
+                spec.path.mkdir(mode=0o700, exist_ok=True)
                 os.chown(spec.path, spec.uid, spec.gid, follow_symlinks=False)
                 spec.path.chmod(spec.mode)
             elif isinstance(spec, FileSpec) and spec.content is not None:
-                spec.path.parent.mkdir(parents=True, exist_ok=True)
+                _make_parents(spec.path)
                 device = spec.path.parent.stat().st_dev
                 batches.setdefault((device, spec.mode, spec.uid, spec.gid), {})[spec.path] = spec.content
         except OSError as exc:
@@ -214,6 +225,14 @@ def apply(outcome: Outcome) -> None:
                 action.path.unlink()
             except OSError as exc:
                 outcome.failures[action.path] = f"cannot remove {action.path}: {exc.strerror}"
+
+
+def _make_parents(path: Path) -> None:
+    """Raises OSError."""
+    for folder in reversed(path.parents):
+        if not folder.exists():
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o755)
 
 
 def result(desired: Desired, outcome: Outcome, *, with_diff: bool) -> dict[str, Any]:
@@ -252,8 +271,8 @@ def _diff(action: Action) -> dict[str, str]:
     after = spec.content.decode(errors="replace") if isinstance(spec, FileSpec) and spec.content is not None else ""
     if before == after:  # only mode or owner, or a directory
         before, after = "", f"{action.sentence}\n"
-    elif isinstance(spec, FileSpec) and spec.secret:
-        before, after = before and "<old content>\n", "<new content>\n"
+    elif action.secret:
+        before, after = before and "<old content>\n", after and "<new content>\n"
     header = str(action.path)
     return {"before_header": header, "after_header": header, "before": before, "after": after}
 

@@ -22,15 +22,28 @@ BIN = Path(sys.executable).parent
 
 STEPS = ("from nothing", "no change")
 
-# On the host: run a command, discard its output, print wall seconds and peak memory in MiB.
+# On the host: run a module; print wall seconds, peak memory in MiB, and whether the module changed anything.
 MEASURE = """
-import json, os, resource, subprocess, sys, time
+import json, os, resource, subprocess, sys, tempfile, time
 start = time.monotonic()
-with open("/dev/null", "w") as null:
-    child = subprocess.Popen(sys.argv[1:], stdout=null)
+with tempfile.TemporaryFile() as said:
+    child = subprocess.Popen(sys.argv[1:], stdout=said)
     _pid, status, usage = os.wait4(child.pid, 0)
-print(json.dumps([time.monotonic() - start, usage.ru_maxrss / 1024, status]))
+    seconds = time.monotonic() - start
+    said.seek(0)
+    text = said.read().decode()
+if status:
+    sys.exit(text)
+print(json.dumps([seconds, usage.ru_maxrss / 1024, json.loads(text)["changed"]]))
 """
+
+
+class PlaybookError(SystemExit):
+    """Ends the program with Ansible's words. output: all of them, for whoever knows what to do about it."""
+
+    def __init__(self, command: str, status: int, output: str) -> None:
+        super().__init__(f"{command}\nfailed with {status}:\n{output[-6000:]}")
+        self.output = output
 
 
 class LabHost:
@@ -101,18 +114,19 @@ class LabHost:
             command += ["--tags", ",".join(tags)] if tags else []
             done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise SystemExit(
-                f"{shlex.join(command)}\nfailed with {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
-            )
+            raise PlaybookError(shlex.join(command), done.returncode, done.stdout + done.stderr)
         result: dict[str, Any] = json.loads(done.stdout[done.stdout.index("{") :])
         return result
 
-    def measure(self, payload: str) -> tuple[float, float]:
-        """Wall seconds and MiB of one run of a module on the host."""
+    def measure(self, payload: str, step: str) -> tuple[float, float]:
+        """Wall seconds and MiB of one run of a module on the host.
+
+        Ends the program if it fails, changes nothing from nothing, or changes anything where there is nothing to do.
+        """
         output = self.on_host(f"python3 -c {shlex.quote(MEASURE)} python3 {payload}")
-        seconds, memory, status = json.loads(output)
-        if status:
-            raise SystemExit(f"{payload} failed: {self.on_host(f'python3 {payload}; true')[-2000:]}")
+        seconds, memory, changed = json.loads(output)
+        if changed is not (step == STEPS[0]):
+            raise SystemExit(f"measured nonsense: {step}, and {payload} says changed={changed}")
         return seconds, memory
 
     def on_host(self, command: str) -> str:

@@ -91,8 +91,8 @@ class Bench(LabHost):
         self.on_host(RESET)
         for step in STEPS:
             say(f"{size} people: {step}")
-            seconds, memory = self.measure(accounts)
-            key_seconds, _memory = self.measure(keys)
+            seconds, memory = self.measure(accounts, step)
+            key_seconds, _memory = self.measure(keys, step)
             times.append((seconds, memory, key_seconds))
         found = int(self.on_host("getent passwd | grep -c ^bench"))
         homes = int(self.on_host("ls /home | grep -c ^bench"))

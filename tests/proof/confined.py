@@ -108,6 +108,18 @@ def roots_of_processes(home):
     return found
 
 
+def processes_called(name):
+    """Processes whose command line begins so."""
+    found = []
+    for pid in os.listdir("/proc"):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as handle:
+                found += [pid] if handle.read().startswith(name.encode()) else []
+        except OSError:
+            continue
+    return found
+
+
 def sockets():
     """Sockets of programs that can be reached, of the file system and without a name there."""
     found = []
@@ -167,7 +179,7 @@ def main(wanted):
         "etc": lambda: names_in_etc(wanted["others"]),
         "read": lambda: readable(wanted["secrets"]),
         "written": lambda: written(["/", "/etc", "/usr", "/usr/local/bin", "/run", "/var", "/home", "/srv"]),
-        "processes": lambda: len([one for one in os.listdir("/proc") if one.isdigit()]),
+        "processes": lambda: processes_called(wanted["sleeper"]),
         "roots": lambda: roots_of_processes(home),
         "signal": lambda: os.kill(pid, 0),
         "trace": lambda: in_child(lambda: call(LIBC.ptrace, PTRACE_ATTACH, pid, 0, 0)),
@@ -182,11 +194,9 @@ def main(wanted):
         "sockets": sockets,
         "manager": lambda: run("systemctl", "--user", "is-system-running"),
         "transient": lambda: run("systemd-run", "--user", "--wait", "true"),
-        "system": lambda: run("systemctl", "is-system-running"),
         "crontab": lambda: run("crontab", "-l"),
         "sudo": lambda: run("sudo", "-n", "id", "-u"),
         "su": lambda: run("su", "-c", "id -u"),
-        "environment": lambda: sorted(os.environ),
     }
     print(json.dumps({name: attempt(function) for name, function in attempts.items()}))
 

@@ -22,6 +22,7 @@ ATTEMPTS = Path(__file__).with_name("confined.py")
 SECRETS = ("/etc/shadow", "/etc/gshadow", "/etc/ssh/ssh_host_ed25519_key", "/root/.bashrc", "/etc/sudoers")
 WAIT = 20
 WORK = ".lyceum-proof-jail"  # in homes; jail_clean removes it
+SLEEPER = "lyceum-proof-sleeper"  # what a process outside is called, see probe_sshd_jail.py
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +97,7 @@ def attempts(scene: Scene, name: str) -> dict[str, Any]:
     homes = [scene.target.people[other]["home"] for other in scene.others(name)]
     wanted = {
         "pid": pid,
+        "sleeper": SLEEPER,
         "others": scene.others(name),
         "projects": scene.target.plan["sshd_jail"]["projects_dir"],
         "secrets": [*SECRETS, *(f"{home}/.profile" for home in homes)],

@@ -84,8 +84,51 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("plan", plans, ids=[plan["host"] for plan in plans], scope="session")
 
 
+def host_of(item: pytest.Item) -> str:
+    """The host that the test is about; "" for those about none or all of them."""
+    callspec = getattr(item, "callspec", None)
+    return str(callspec.params["plan"]["host"]) if callspec and "plan" in callspec.params else ""
+
+
+# -- pytest-xdist: the hosts side by side, one process each ---------------------------------------------------------
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["proof_plans"] = json.dumps(load_plans(node.config))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    # Here, because a proof without pytest-xdist is a proof as well.
+    from xdist.scheduler import LoadScopeScheduling
+
+    hosts = [plan["host"] for plan in load_plans(config)]
+
+    class HostScheduling(LoadScopeScheduling):  # type: ignore[misc]
+        """All tests of a host in their order to one process; --dist=loadgroup reads no marks with pytest 9.2."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            parameters = nodeid.partition("[")[2]
+            return max((host for host in hosts if host in parameters), key=len, default="")
+
+    return HostScheduling(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    VERDICTS.extend(core.Verdict.from_dict(verdict) for verdict in node.workeroutput.get("proof_verdicts", ()))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["proof_verdicts"] = [verdict.as_dict() for verdict in VERDICTS]
+
+
 def load_plans(config: pytest.Config) -> list[dict[str, Any]]:
     """The plans named on the command line, or made from an inventory (Molecule names its own in the environment)."""
+    if hasattr(config, "workerinput"):
+        return json.loads(config.workerinput["proof_plans"])  # type: ignore[no-any-return]
     if not hasattr(config, "proof_plans"):
         folders = [Path(name) for name in config.getoption("proof_plan")]
         inventory = config.getoption("proof_inventory") or os.environ.get("MOLECULE_INVENTORY_FILE")
@@ -116,11 +159,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     wanted = config.getoption("proof_role")
     left_out, hosts = [], []
     for item in items:
-        plan = getattr(item, "callspec", None) and item.callspec.params.get("plan")  # type: ignore[attr-defined]
-        role = role_of(item)
-        if plan and (role not in plan["roles"] or (wanted and role not in wanted)):
+        host, role = host_of(item), role_of(item)
+        plan = item.callspec.params["plan"] if host else {}  # type: ignore[attr-defined]
+        if host and (role not in plan["roles"] or (wanted and role not in wanted)):
             left_out.append(item)
-        hosts.append(plan["host"] if plan else "")
+        hosts.append(host)
     config.hook.pytest_deselected(items=left_out)
     order = {host: number for number, host in enumerate(dict.fromkeys(hosts))}
     ranked = sorted(zip(hosts, range(len(items)), items), key=lambda entry: (order[entry[0]], entry[1]))
@@ -145,7 +188,7 @@ def target(plan: dict[str, Any], request: pytest.FixtureRequest) -> Iterator[Tar
         target.lock()
     except (UnreachableError, subprocess.TimeoutExpired) as exc:
         target.close()
-        pytest.skip(f"the admin's connection fails: {exc}")
+        pytest.fail(f"the admin's connection fails: {exc}", pytrace=False)
     target.probe("clean", people=list(target.people))
     target.start("observe", "observe", **observed(target))
     if any(role_of(item) == "accounts" for item in request.session.items):

@@ -236,18 +236,33 @@ def read_text(path):
 
 
 def caps(uid):
-    """What the kernel lets the person's slice have of memory, in bytes, and how often it has killed for want of it."""
+    """bytes: what the kernel lets the person's slice have of memory and swap together, None without a limit.
+    kills: how often it has killed for want of that. Cgroup v1 limits no swap."""
     for top, limit, events in (("/sys/fs/cgroup", "memory.max", "memory.events"),
                                ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.oom_control")):  # fmt: skip
         folder = Path(top, f"user.slice/user-{uid}.slice")
         if (folder / limit).exists():
-            value = read_text(folder / limit).strip()
+            values = [
+                read_text(folder / name).strip() for name in (limit, "memory.swap.max") if (folder / name).exists()
+            ]
+            memory, *swap = (int(value) if value.isdigit() else None for value in values)
             # With v1 each group counts its own dead alone.
             files = [folder / events] if limit == "memory.max" else folder.rglob(events)
             counts = [line.split() for file in files for line in read_text(file).splitlines()]
             kills = sum(int(number) for what, number in counts if what == "oom_kill")
-            return {"bytes": int(value) if value.isdigit() else None, "kills": kills}
+            return {
+                "bytes": None if memory is None else memory + sum(swap_there(most) for most in swap),
+                "kills": kills,
+            }
     return {"bytes": None, "kills": 0}
+
+
+def swap_there(most):
+    """How much of `most` bytes of swap (None: no limit) the host has at all."""
+    [total] = [
+        int(line.split()[1]) << 10 for line in read_text("/proc/meminfo").splitlines() if line.startswith("SwapTotal:")
+    ]
+    return total if most is None else min(most, total)
 
 
 def unified():

@@ -22,6 +22,8 @@ STARTED = {
     + "/run\n",
 }
 WANTS = ".config/systemd/user/default.target.wants"
+# Where people are told of their limits, use and notices, each by an own file or folder.
+TOLD = ("/var/lib/lyceum/storage/people", "/var/lib/lyceum/notices")
 
 
 def jail_host(projects):
@@ -175,6 +177,20 @@ def jail_uproot(home):
                 parent.rmdir()
 
 
+def jail_told(uid):
+    """What tells this person and what tells others, as paths; the lines about limits, and whether logins show them."""
+    folders = [folder for folder in TOLD if os.path.isdir(folder)]
+    found = [f"{folder}/{name}" for folder in folders for name in os.listdir(folder) if not name.startswith(".")]
+    own = [path for path in found if os.path.basename(path).partition(".")[0] == str(uid)]
+    banner = Path(TOLD[0], f"{uid}.banner")
+    return {
+        "own": sorted(own),
+        "others": sorted(set(found) - set(own)),
+        "login": os.path.exists("/etc/profile.d/lyceum.sh"),
+        "banner": banner.read_text(encoding="utf-8").splitlines() if banner.exists() else [],
+    }
+
+
 def jail_manager(person):
     """Whether systemd runs a manager for the person, which would run units from the home."""
     return {"state": run("systemctl", "is-active", f"user@{pwd.getpwnam(person).pw_uid}.service").stdout.strip()}
@@ -224,7 +240,7 @@ def jail_audit_event():
 
 
 JAIL_ACTIONS = (
-    jail_host, jail_sleep, jail_alive, jail_setuid, jail_plant, jail_race, jail_evidence, jail_clean, jail_manager,
-    jail_journal, jail_sshd, jail_unban, jail_audit, jail_audit_event,
+    jail_host, jail_sleep, jail_alive, jail_setuid, jail_plant, jail_race, jail_evidence, jail_clean, jail_told,
+    jail_manager, jail_journal, jail_sshd, jail_unban, jail_audit, jail_audit_event,
 )  # fmt: skip
 ACTIONS.update({function.__name__: function for function in JAIL_ACTIONS})

@@ -87,12 +87,18 @@ class Person:
     name: str
     uid: int
     limits: dict[str, float]
+    affiliation: str
     affiliation_cores: float | None
 
     @property
     def memory(self) -> int | None:
         """What the registry says, in bytes and whole pages."""
-        return int(self.limits["memory_gib"] * GIB) // PAGE * PAGE if "memory_gib" in self.limits else None
+        return whole_pages(self.limits["memory_gib"]) if "memory_gib" in self.limits else None
+
+    @property
+    def swap(self) -> int | None:
+        """The same; None also where the role derives it from the memory."""
+        return whole_pages(self.limits["memory_swap_gib"]) if "memory_swap_gib" in self.limits else None
 
     @property
     def tasks(self) -> int | None:
@@ -105,6 +111,15 @@ class Person:
     @property
     def weight(self) -> float:
         return self.limits.get("cpu_weight", 100)
+
+    def most_cores(self, cpus: int) -> float:
+        """What the person alone may use of so many."""
+        return cpus if self.cores is None else min(self.cores, cpus)
+
+
+def whole_pages(gib: float) -> int:
+    """Bytes, as the kernel rounds limits."""
+    return int(gib * GIB) // PAGE * PAGE
 
 
 @dataclass
@@ -120,9 +135,15 @@ class Running:
         self.said.append(self.process.stdout.readline().strip())
         return self.said[-1]
 
-    def end(self, timeout: float) -> int:
-        """Wait for its end and return the exit status; 137 is SIGKILL, as the shell over there says it."""
-        out, _ = self.process.communicate(timeout=timeout)
+    def end(self, timeout: float) -> int | None:
+        """Wait for its end and return the exit status; 137 is SIGKILL, as the shell over there says it.
+
+        None: it is still at work, for instance because the kernel slows it down instead of killing it.
+        """
+        try:
+            out, _ = self.process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            return None
         self.said += out.split()
         return self.process.returncode
 
@@ -142,6 +163,7 @@ class Scene:
                 entry["name"],
                 entry["uid"],
                 {key: value for key, value in entry["limits"].items() if value is not None},
+                entry["affiliation"],
                 entry["affiliation_cpu_cores"],
             )
             for entry in self.registry
@@ -169,6 +191,11 @@ class Scene:
         process.stdin = None  # communicate() would close it again
         self._running.append(Running(process))
         return self._running[-1]
+
+    @property
+    def cpus(self) -> int:
+        """Processors of the host."""
+        return int(self.host["cpus"])
 
     def uids(self, most: int) -> dict[str, int]:
         """name -> uid of some of the people."""

@@ -3,20 +3,23 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 
+import jail_scene
 import pytest
-from jail_scene import Scene, free_port, scene, talk, tunnel
+from jail_scene import Scene, free_port, talk, tunnel
 from plugin import Proof
 from terminal import converse
 from test_login import judge
 
-__all__ = ["scene"]
 pytestmark = pytest.mark.role("sshd_jail")
+scene = jail_scene.scene  # where pytest looks for it, also from a scenario that takes over all of this module
 
 PLACE = "lyceum-proof-transfer"
+SAMPLE = 200  # files of others that are looked for
 # A program of the person's own that listens on the host's loopback, as VS Code's server does.
 LISTENER = """
 import http.server, threading, time
@@ -133,6 +136,44 @@ def test_forwarding_to_inside(scene: Scene, proof: Proof) -> None:
         f"ssh {option} to port {port}: {heard[:100]!r}" for option, heard in seen.items() if "200 OK" not in heard
     ]
     judge_work(proof, name, problems, "ssh -L and -D")
+
+
+@pytest.mark.control("work of the confined", "access jail: own limits at login and by lyceum-limits, nobody else's")
+def test_own_limits(scene: Scene, proof: Proof) -> None:
+    name, free = scene.need("jail", "shell")
+    person = scene.target.people[name]
+    before = scene.ask("jail_told", uid=person["uid"])
+    if not before["banner"]:
+        pytest.skip(f"the host has not told {name} of limits yet (role groups_and_acls)")
+    others = before["others"][:SAMPLE]
+    look = shlex.join(["ls", "-d", *before["own"], *others])
+    seen, outside = (set(scene.target.run_as(one, look).stdout.split()) for one in (name, free))
+    tool = scene.target.run_as(name, "lyceum-limits")
+    said = {"lyceum-limits": tool.stdout + tool.stderr}
+    if before["login"]:  # as groups_and_acls_banner says
+        typed = [("$ ", "cd /tmp && home && echo is''at $PWD; exit\n")]
+        said["the login"] = converse(scene.target.ssh_words(name, "-tt"), typed, seconds=10)
+    after = scene.ask("jail_told", uid=person["uid"])
+    # Figures may have been taken anew meanwhile, and a notice withdrawn.
+    own, lines = set(before["own"]) & set(after["own"]), [*before["banner"], *after["banner"]]
+    problems = [f"does not see {path}" for path in sorted(own - seen)]
+    problems += [f"sees {path}" for path in sorted(seen & set(others))]
+    for what, text in said.items():
+        problems.append("" if any(line in text for line in lines) else f"{what} hides {lines[0]!r}: {text[-300:]!r}")
+    if before["login"] and f"isat {person['home']}" not in said["the login"]:
+        problems.append(f"`home` leads elsewhere: {said['the login'][-200:]!r}")
+    shown = f"none of {len(others)} others'" if outside & set(others) else "no others' to be seen outside either"
+    judge_work(proof, name, problems, f"{len(own)} own files, {shown}")
+
+
+@pytest.mark.control("work of the confined", "access jail: the login shows how much memory is used")
+def test_own_memory(scene: Scene, proof: Proof) -> None:
+    name, free = scene.need("jail", "shell")
+    files = "/sys/fs/cgroup{,/memory}/user.slice/user-$UID.slice/memory.{current,usage_in_bytes}"
+    inside, outside = (scene.target.run_as(one, f"cat {files} 2>/dev/null").stdout for one in (name, free))
+    if not outside.strip():
+        pytest.skip(f"{free}, who has a full shell, does not see it either")
+    judge_work(proof, name, ["" if inside.strip() else "cannot read the use of memory"], "reads it")
 
 
 @pytest.mark.control("login", "access none and git: the own key, which only Gitea is to take")

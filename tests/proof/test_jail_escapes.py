@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jail_scene
 import pytest
-from jail_scene import WORK, Scene, attempts, free_port, scene, talk, tunnel
+from jail_scene import WORK, Scene, attempts, free_port, talk, tunnel
 from plugin import Proof
 from terminal import converse
 
-__all__ = ["scene"]
 pytestmark = pytest.mark.role("sshd_jail")
+scene = jail_scene.scene  # where pytest looks for it, also from a scenario that takes over all of this module
 
 Facts = Mapping[str, Any]
 MANAGER_SECONDS = 3  # systemd starts a person's manager at login, and that its units
@@ -81,6 +82,11 @@ ESCAPES = {
     ),
     "writes to the system": Escape(("written",), lambda f, s, n: found("writes to", value(f, "written")), is_outside),
     "goes through /proc/PID/root": Escape(("roots",), lambda f, s, n: found("sees", value(f, "roots")), is_outside),
+    "looks for processes outside": Escape(
+        ("processes", "alive"),
+        lambda f, s, n: "" if value(f, "alive") and not value(f, "processes") else "sees an own one",
+        lambda f, s, n: bool(value(f, "processes")),
+    ),
     "signals an own process outside": Escape(
         ("alive",),
         lambda f, s, n: "" if "refused" in f["signal"] and value(f, "alive") else "reached it",

@@ -86,7 +86,8 @@ try:
         answer["done"], answer["error"] = create(f"{folder}/in", most)
     else:
         answer["done"], answer["error"] = fill(f"{folder}/in/big", most)
-    answer["free"] = os.statvfs("/" if what == "files" else sys.argv[4]).f_bavail * os.statvfs(sys.argv[4]).f_frsize
+    space = os.statvfs(sys.argv[4])
+    answer["free"] = space.f_bavail * space.f_frsize
     answer["kept"] = digest() == before
     shutil.rmtree(f"{folder}/in")
     with open(f"{folder}/after", "wb") as handle:

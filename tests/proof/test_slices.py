@@ -31,8 +31,12 @@ from target import Target
 pytestmark = pytest.mark.role("cgroups")
 
 KILLED = 137
-# The kernel charges each CPU for up to 64 pages at a time, so that its peak may lie that much above the limit.
-CHARGED_AHEAD = 1 << 20
+# Some pages the kernel charges whatever the limit is: those without which it could not go on, such as what an interrupt
+# or the end of a killed process needs. A peak has been seen one page above the limit; without a limit it would be far
+# above, because half as much again is asked for.
+CHARGED_ANYHOW = 1 << 20
+# Of the limit: less was in use when the attack was killed, so that something else than the limit did it.
+REACHED = 0.9
 DENIED = ("denied", "authentication required", "not permitted", "read-only", "permission")
 SAMPLE = 5
 JOB_SECONDS = 20
@@ -102,6 +106,8 @@ def differences(person: Person, found: dict[str, Any]) -> list[str]:
     ]
     if person.cores is not None and (found["cores"] is None or abs(found["cores"] - person.cores) > 0.001):
         wrong.append(f"CPU time is limited to {found['cores']} cores, not {person.cores:g}")
+    if person.swap is not None and found["swap"] not in ("unknown", person.swap):  # cgroup v1 has none
+        wrong.append(f"swap is {found['swap']}, not {person.swap}")
     if "cpu_weight" in person.limits and found["weight"] != person.limits["cpu_weight"]:
         wrong.append(f"the weight is {found['weight']}, not {person.limits['cpu_weight']}")
     return wrong
@@ -144,6 +150,10 @@ def beyond(scene: Scene, limit: int) -> int:
     return size
 
 
+def outcome(status: int | None) -> str:
+    return "no end" if status is None else f"exit status {status}"
+
+
 @pytest.mark.control("memory", "a person takes more than allowed while a neighbour works")
 def test_memory_hog(scene: Scene, proof: Proof) -> None:
     person = smallest(scene, "memory_gib")
@@ -160,13 +170,15 @@ def test_memory_hog(scene: Scene, proof: Proof) -> None:
     started = working.line()
     hog = scene.start(person, HOG, size, 1)
     status = hog.end(90)
-    use = scene.slice_of(person)["use"]
+    peak = scene.slice_of(person)["use"].get("peak")
     if status == 0 and "refused" not in hog.said:
         proof.broken(f"{person.name} took {hog.said[-1:]} bytes of {limit} allowed")
     elif status not in (0, KILLED):
-        proof.not_tested(f"the attack of {person.name} ended with {status}: {hog.said}")
-    elif use.get("peak", 0) > limit + CHARGED_AHEAD:
-        proof.broken(f"{person.name} reached {use['peak']} bytes of {limit} allowed")
+        proof.not_tested(f"the attack of {person.name} came to {outcome(status)}: {hog.said}")
+    elif peak is not None and peak > limit + CHARGED_ANYHOW:
+        proof.broken(f"{person.name} reached {peak} bytes of {limit} allowed")
+    elif peak is not None and peak < limit * REACHED:
+        proof.not_tested(f"something else ended the attack of {person.name}, at {peak} bytes of {limit}")
     else:
         proof.held(f"{person.name} is stopped at {limit / GIB:g} GiB, {other.name} takes more")
     if not started:
@@ -181,21 +193,26 @@ def test_memory_hog(scene: Scene, proof: Proof) -> None:
 def test_swap_does_not_absorb(scene: Scene, proof: Proof) -> None:
     person = smallest(scene, "memory_gib")
     limit = person.memory or 0
+    scene.target.run_as(person.name, "true")  # the slice lives for a while afterwards
     swap = scene.slice_of(person)["limits"]["swap"]
-    if scene.host["swap"] < limit // 4:
-        pytest.skip("the host has no swap to speak of")
     if swap == "unknown":
-        pytest.skip("the kernel does not limit swap by control group (cgroup v1)")
-    size = beyond(scene, limit)
+        pytest.skip("the kernel does not limit swap by control group (cgroup v1, or it was built without)")
     if swap is None:
         proof.broken(f"swap of {person.name} is unlimited")
         return
+    if scene.host["swap"] <= swap:
+        pytest.skip(
+            f"the host has {scene.host['swap'] >> 20} MiB of swap, and {swap >> 20} are allowed: it never binds"
+        )
+    size = beyond(scene, limit)
     hog = scene.start(person, HOG, swap + size, 1)
     status = hog.end(120)
     if status == KILLED:
         proof.held(f"{person.name} with {swap} bytes of swap")
-    else:
+    elif status == 0 and "refused" not in hog.said:
         proof.broken(f"{person.name} took {hog.said} with {limit} bytes of memory and {swap} of swap allowed")
+    else:
+        proof.not_tested(f"the attack of {person.name} came to {outcome(status)}: {hog.said}")
 
 
 @pytest.mark.control("memory", "systemd-run --user without a limit")
@@ -214,7 +231,7 @@ def test_memory_of_own_unit(scene: Scene, proof: Proof) -> None:
     elif status == 0:
         proof.broken(f"{person.name} took {hog.said[-1:]} bytes of {limit} allowed")
     else:
-        proof.not_tested(f"the attack of {person.name} ended with {status}: {hog.said}")
+        proof.not_tested(f"the attack of {person.name} came to {outcome(status)}: {hog.said}")
 
 
 # --- processes -------------------------------------------------------------------------------------------------------
@@ -297,18 +314,18 @@ def wait_until_all_burn(scene: Scene, people: list[Person]) -> None:
 def test_quota(scene: Scene, proof: Proof) -> None:
     person = smallest(scene, "cpu_cores")
     cores = person.cores or 0
-    if cores >= scene.host["cpus"]:
-        pytest.skip(f"the smallest limit is {cores:g} cores, and the host has {scene.host['cpus']}: it never binds")
+    if cores >= scene.cpus:
+        pytest.skip(f"the smallest limit is {cores:g} cores, and the host has {scene.cpus}: it never binds")
     scene.start(person, BURN, BURN_SECONDS, int(cores) + 2, "all")
     wait_until_all_burn(scene, [person])
     used, held_back = 0.0, 0
     for _ in range(3):  # others may need the machine at first
         seconds, grown = scene.watch([person], 3)
-        used, held_back = max(used, grown[person.name]["cpu"] / 1e6 / seconds), grown[person.name].get("throttled", 0)
-        if held_back or used > cores * 1.05:
+        used, held_back = grown[person.name]["cpu"] / 1e6 / seconds, grown[person.name].get("throttled", 0)
+        if held_back or used > with_tolerance(cores):
             break
     detail = f"{person.name} uses {used:.2f} of {cores:g} cores"
-    if used > cores * 1.05 + 0.02:
+    if used > with_tolerance(cores):
         proof.broken(detail)
     elif held_back == 0:
         proof.not_tested(f"{detail}, without being held back: the machine has no more to give")
@@ -316,22 +333,51 @@ def test_quota(scene: Scene, proof: Proof) -> None:
         proof.held(f"{detail} and is held back")
 
 
+def with_tolerance(cores: float) -> float:
+    """The kernel deals CPU time out in periods of 0.1 s; one more than the share of a few seconds may be in them."""
+    return cores * 1.05 + 0.02
+
+
 @pytest.mark.control("cpu", "people of an affiliation together use more CPUs than it has")
 def test_affiliation_cap(scene: Scene, proof: Proof) -> None:
-    capped = [person for person in scene.people if person.affiliation_cores is not None]
+    capped: dict[str, list[Person]] = {}
+    for person in scene.people:
+        if person.affiliation_cores is not None:
+            capped.setdefault(person.affiliation, []).append(person)
     if not capped:
-        pytest.skip("no affiliation has a cap")
-    binding = [person for person in capped if (person.affiliation_cores or 0) <= scene.host["cpus"] - 1]
-    if not binding:
-        pytest.skip(f"no cap of an affiliation is below the {scene.host['cpus']} CPUs of the host")
-    for person in binding[:SAMPLE]:
-        cpus = scene.target.run_as(person.name, "nproc").stdout.strip()
-        if scene.slice_of(person)["limits"]["cpus"] == "unknown":
-            proof.not_tested("the kernel has no cpusets under systemd (cgroup v1, or no such controller)")
-        elif cpus.isdigit() and int(cpus) < (person.affiliation_cores or 0) + 1:
-            proof.held(f"{person.name} has {cpus} CPUs")
+        pytest.skip("no affiliation of anybody who can be tried as has a cap")
+    for affiliation, people in capped.items():
+        together = people[:SAMPLE]
+        cap, able = together[0].affiliation_cores or 0, sum(person.most_cores(scene.cpus) for person in together)
+        names = " and ".join(person.name for person in together)
+        if cap >= scene.cpus:
+            proof.not_tested(f"{affiliation}: {cap:g} CPUs, and the host has {scene.cpus}: it never binds")
+        elif scene.slice_of(together[0])["limits"]["cpus"] == "unknown":
+            proof.not_tested(
+                f"{affiliation}: not enforced, the kernel has no cpusets under systemd (as with cgroup v1)"
+            )
+        elif able <= cap:
+            proof.not_tested(f"{affiliation}: {names} alone cannot use more than {able:g} of its {cap:g} CPUs")
         else:
-            proof.broken(f"{person.name} has {cpus} CPUs, with {person.affiliation_cores:g} for the affiliation")
+            judge_together(scene, proof, together, f"{names} together", cap)
+
+
+def judge_together(scene: Scene, proof: Proof, people: list[Person], names: str, cap: float) -> None:
+    """All of them want every CPU at the same time, and first try to be let onto every CPU."""
+    escape = "python3 -c 'import os; os.sched_setaffinity(0, range(os.cpu_count())); print(*os.sched_getaffinity(0))'"
+    allowed = {cpu for person in people for cpu in scene.target.run_as(person.name, escape).stdout.split()}
+    for person in people:
+        scene.start(person, BURN, BURN_SECONDS, scene.cpus, "all")
+    wait_until_all_burn(scene, people)
+    seconds, grown = scene.watch(people, 3)
+    used = sum(one["cpu"] for one in grown.values()) / 1e6 / seconds
+    detail = f"{names} use {used:.2f} of {cap:g} CPUs, on {', '.join(sorted(allowed)) or 'none'}"
+    if not allowed:
+        proof.not_tested(f"{detail}: nobody could say on which CPUs")
+    elif len(allowed) > cap or used > with_tolerance(cap):
+        proof.broken(detail)
+    else:
+        proof.held(detail)
 
 
 # --- ways out --------------------------------------------------------------------------------------------------------

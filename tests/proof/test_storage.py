@@ -322,7 +322,9 @@ def test_sealed(stage: Stage, proof: Proof) -> None:
     if not paths:
         pytest.skip("nothing is sealed here")
     for name in (stage.writer, stage.stranger):
-        judge(proof, name, attempts(stage, name, {f"list {path}": f"ls '{path}'" for path in paths[:20]}))
+        commands = {f"list {path}": f"ls '{path}'" for path in paths[:20]}
+        commands.update({f"enter {path}": f"ls -d '{path}/.'" for path in paths[:20]})
+        judge(proof, name, attempts(stage, name, commands))
 
 
 @pytest.mark.control("projects", "links and swaps in a project make lyceum-share open somebody else's files")

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..errors import LyceumError
-
 Entry = dict[str, Any]
 
 # Nobody lists the names of what is not theirs; whoever knows a name may go on to it.
@@ -25,7 +23,7 @@ def layout(registry: Mapping[str, Any], places: Mapping[str, Any], *, complete: 
 
     registry: as `registry_for('groups_and_acls')` gives it. places: {passable, projects, collaborative, readonly,
     scratch: paths, empty for none; everybody: the group of all people}. complete: whether the registry is the whole
-    one, so that what it does not name is unmanaged. Raises LyceumError for a tree that makes no sense.
+    one, so that what it does not name is unmanaged.
     """
     made = _Layout(registry)
     for path in places["passable"]:
@@ -75,7 +73,7 @@ class _Layout:
     def own(self, path: str, person: Mapping[str, Any], entitled: bool) -> None:
         """A directory of one person. Who leaves or may not have one any more finds it closed, with everything in it."""
         if not entitled or person["state"] == "absent":
-            self.add(path, state="sealed", person=person["name"])
+            self.add(path, state="sealed", create=False, person=person["name"])
             return
         uid, gid = str(person["uid"]), str(person["gid"])
         # Whoever is suspended keeps what there is and gets nothing new.
@@ -87,10 +85,10 @@ class _Layout:
         self.add(f"{top}/{GIDS}", mode=PASSABLE)
         self.folders += [{"path": top, "links": GIDS}, {"path": f"{top}/{GIDS}"}]
         for project in self.registry["projects"]:
-            path, gid, state = f"{top}/{GIDS}/{project['gid']}", str(project["gid"]), project["state"]
-            self.add(f"{top}/{project['name']}", target=f"{GIDS}/{gid}", state=state)
-            if state == "sealed":
-                self.add(path, state=state)
+            path, gid, create = f"{top}/{GIDS}/{project['gid']}", str(project["gid"]), project["create"]
+            self.add(f"{top}/{project['name']}", target=f"{GIDS}/{gid}", create=create)
+            if project["state"] == "sealed":
+                self.add(path, state="sealed", create=create)
                 continue
             # Owner and write members are the group; members who only read are named.
             self.shared(path, "2770", group=gid, acl=[f"user:{self.user(name)}:{READ}" for name in project["read"]])
@@ -98,12 +96,10 @@ class _Layout:
     def tree(self, tree: Mapping[str, Any]) -> None:
         strategy, path = tree["strategy"], tree["path"]
         if tree["state"] == "absent":
-            self.add(path, state="sealed")
+            self.add(path, state="sealed", create=False)
         elif strategy == "user_subdirs":
-            self._refuse(tree, ("owner", "read"), "everybody has a directory of their own in it")
             self._user_subdirs(tree)
         elif strategy == "group_shared":
-            self._refuse(tree, ("write", "read"), "it knows one group; more need posix_acl")
             owner = self.user(tree["owner"]) if tree["owner"] else "root"
             self.add(path, mode="2770", owner=owner, group=self.group(tree["group"]))
             self.contents.append(path)
@@ -136,11 +132,3 @@ class _Layout:
         """`person:amartin` or `group:vision` as the beginning of an ACL entry."""
         kind, _, name = who.partition(":")
         return f"user:{self.user(name)}" if kind == "person" else f"group:{self.group(name)}"
-
-    @staticmethod
-    def _refuse(tree: Mapping[str, Any], keys: Iterable[str], why: str) -> None:
-        given = [key for key in keys if tree[key]]
-        if given:
-            raise LyceumError(
-                f"lyceum_trees: {tree['path']}: the strategy {tree['strategy']} has no `{given[0]}`: {why}."
-            )

@@ -150,16 +150,17 @@ def checked_path(path: str) -> str:
 
 def _link(path: str, entry: Mapping[str, Any]) -> Link:
     given = [key for key in ("mode", "acl", "default_acl") if entry[key]] + ["recurse"] * entry["recurse"]
+    given += ["state sealed"] * (entry["state"] == "sealed")
     if given or not entry["target"]:
         raise LyceumError(f"{path}: a link has a target and no {', '.join(given) or 'empty one'}")
-    return Link(path, entry["target"], entry["create"] and entry["state"] == "present", entry["person"] or "")
+    return Link(path, entry["target"], entry["create"], entry["person"] or "")
 
 
 def _directory(path: str, entry: Mapping[str, Any], names: Names) -> Directory:
     person = entry["person"] or ""
     if entry["state"] == "sealed":
         closed = posix.minimal(SEALED_MODE)
-        return Directory(path, 0, 0, 0, closed, (), create=False, recurse=False, sealed=True, person=person)
+        return Directory(path, 0, 0, 0, closed, (), create=entry["create"], recurse=False, sealed=True, person=person)
     mode = _mode(path, entry["mode"])
     owner, group = names.uid(entry["owner"]), names.gid(entry["group"])
     access = posix.complete(mode, _entries(path, entry["acl"] or (), names))

@@ -73,7 +73,7 @@ def look(settings: Settings, *, only: str | None, dry_run: bool) -> Look:
         decide(seen)
         if not dry_run:
             if only is None:
-                seen.failures += lingering.care(settings, policies, seen.running, memory)
+                seen.failures += lingering.care(settings, policies, seen.running)
             announce(seen)
             intend(seen)
             state.save(settings.state, memory)

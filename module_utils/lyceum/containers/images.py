@@ -138,13 +138,21 @@ def prune(settings: Settings, *, dry_run: bool) -> tuple[list[Image], list[str]]
     uses = load_uses(path)
     old = due(shared(settings.images), None if problems else in_use, uses, now, settings.images_keep_days)
     if not dry_run:
+        removed = []
         for image in old:
-            run(settings, "rmi", image.identity)
+            try:
+                # By force, because without it podman refuses an image that has several names. Nobody uses it.
+                run(settings, "rmi", "--force", image.identity)
+            except CommandError as exc:
+                problems.append(str(exc))
+            else:
+                removed.append(image)
         content = {identity: vars(use) for identity, use in sorted(uses.items())}
         settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomically(path, f"{json.dumps(content, indent=1)}\n".encode(), 0o600)
-        removed = [{"event": "image removed", "image": image.identity, "names": list(image.names)} for image in old]
-        metrics.log(settings.log, removed)
+        events = [{"event": "image removed", "image": one.identity, "names": list(one.names)} for one in removed]
+        metrics.log(settings.log, events)
+        old = removed
     return old, problems
 
 

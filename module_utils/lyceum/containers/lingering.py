@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who goes on running after logging out: a file per person in /var/lib/systemd/linger, which logind looks at each time.
 
-With the policy `running` only who has a container that runs; logind waits long enough after a logout for that to be
-seen (UserStopDelaySec, set by the role). Everybody else's file is the role's affair and left alone here.
+With the policy `running` that is who has a container that runs, and nobody else, whoever made the file; logind waits
+long enough after a logout for a container to be seen (UserStopDelaySec, set by the role). With any other policy, and of
+people without a policy file, the files are the role's affair.
 """
 
 from __future__ import annotations
@@ -15,28 +16,24 @@ from . import session
 from .podman import ENVIRONMENT
 from .processes import Container
 from .settings import Policy, Settings
-from .state import State
 
 LINGER = Path("/var/lib/systemd/linger")
 RUNTIME = Path("/run/user")
 START_SECONDS = 60
 
 
-def care(settings: Settings, policies: Mapping[int, Policy], running: Sequence[Container], memory: State) -> list[str]:
+def care(settings: Settings, policies: Mapping[int, Policy], running: Sequence[Container]) -> list[str]:
     """Bring lingering and sessions in line. Returns what went wrong, as sentences."""
     problems = []
     busy = {container.uid for container in running}
-    for uid, policy in policies.items():
-        person = memory.person(policy.name)
-        wanted = settings.linger == "running" and uid in busy
+    for uid, policy in policies.items() if settings.linger == "running" else ():
+        file = LINGER / policy.name
         try:
-            if wanted and not (LINGER / policy.name).exists():
+            if uid not in busy:
+                file.unlink(missing_ok=True)
+            elif not file.exists():
                 LINGER.mkdir(mode=0o755, exist_ok=True)
-                (LINGER / policy.name).touch(mode=0o644)
-                person.lingers = True
-            elif person.lingers and not wanted:
-                (LINGER / policy.name).unlink(missing_ok=True)
-                person.lingers = False
+                file.touch(mode=0o644)
         except OSError as exc:
             problems.append(f"{policy.name}: {exc.filename}: {exc.strerror}")
     return problems + make_ready(list(policies))

@@ -34,12 +34,11 @@ class Event:
 
 @dataclass
 class PersonState:
-    """containers: by id. told: a notice lies in wait. lingers: by our doing. stops: how many, by rule, ever."""
+    """containers: by id. told: a notice lies in wait. stops: how many, by rule, ever."""
 
     containers: dict[str, Memory] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     told: bool = False
-    lingers: bool = False
     stops: dict[str, int] = field(default_factory=dict)
 
     def note(self, at: float, text: str) -> None:
@@ -85,7 +84,6 @@ def _person(entry: dict[str, Any]) -> PersonState:
         containers={identity: Memory(**memory) for identity, memory in entry["containers"].items()},
         events=[Event(**event) for event in entry["events"]],
         told=bool(entry["told"]),
-        lingers=bool(entry["lingers"]),
         stops={str(kind): int(number) for kind, number in entry["stops"].items()},
     )
 

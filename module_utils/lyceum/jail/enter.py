@@ -7,7 +7,7 @@ person could write is asked about it. Every way of starting it ends inside or in
 """
 
 # No Path objects: see policy.py.
-# ruff: noqa: PTH110, PTH112, PTH114, PTH115, PTH123
+# ruff: noqa: PTH110, PTH112, PTH114, PTH115, PTH123, PTH208
 
 from __future__ import annotations
 
@@ -25,6 +25,17 @@ BUBBLEWRAP = "/usr/bin/bwrap"
 RSYNC = "/usr/bin/rsync"
 JOURNAL = "/run/systemd/journal/dev-log"
 PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
+# What the host tells this one uid of own limits, use and notices: the login banner and lyceum-limits read it. Files one
+# by one, since those of everybody lie side by side; so in a jail they are as old as its login.
+TOLD = (
+    "/var/lib/lyceum/notices/{uid}",
+    "/var/lib/lyceum/storage/updated",
+    "/var/lib/lyceum/storage/people/{uid}",
+    "/var/lib/lyceum/storage/people/{uid}.banner",
+    "/var/lib/lyceum/storage/people/{uid}.purge",
+    "/sys/fs/cgroup/user.slice/user-{uid}.slice",
+    "/sys/fs/cgroup/memory/user.slice/user-{uid}.slice",
+)
 # What a login may bring along besides what is set here. None of it can name a program or a library.
 KEPT = ("TERM", "COLORTERM", "NO_COLOR", "LANG", "LANGUAGE", "TZ", "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY")
 NO_SHELL = "This account can only transfer files, with sftp, scp or rsync; it has no shell."
@@ -39,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Never returns when all is well."""
     arguments = sys.argv if argv is None else argv
     try:
-        os.closerange(FIRST_OWN_DESCRIPTOR, 1024)  # an open directory of outside would be a way out
+        # An open directory of outside would be a way out.
+        os.closerange(FIRST_OWN_DESCRIPTOR, max(map(int, os.listdir("/proc/self/fd"))) + 1)
         account = pwd.getpwuid(os.getuid())
         host = policy.load_host()
         person = policy.load_person(account.pw_name, account.pw_uid)
@@ -161,7 +173,7 @@ def arguments(host: policy.Host, person: policy.Person, descriptors: Sequence[in
 
 def _whole_system(host: policy.Host, person: policy.Person) -> list[str]:
     words = ["--ro-bind", "/usr", "/usr", *_links_to_usr(), "--ro-bind", "/etc", "/etc"]
-    for path in (*host.system, "/sys/devices/system", f"/var/lib/lyceum/notices/{person.uid}"):
+    for path in (*host.system, "/sys/devices/system", *(told.format(uid=person.uid) for told in TOLD)):
         words += ["--ro-bind-try", path, path]
     # A resolver that writes this file below /run is asked over the network, not by what else lies there.
     names = os.path.realpath("/etc/resolv.conf")

@@ -65,7 +65,9 @@ DATA_DISKS = (
 """The kernel calls the first disk ubda, these ubdb and so on, and the one with the host's own files comes last."""
 
 ROOT_GIB = 8
-MAKE_EXT4 = ("mke2fs", "-q", "-F", "-t", "ext4", "-E", "lazy_itable_init=1,lazy_journal_init=1")
+MAKE_EXT4 = ("mke2fs", "-q", "-F", "-t", "ext4")
+# Spares writing an empty journal. To be given together with all other words of -E: of several -E only the last counts.
+LAZY = "lazy_itable_init=1,lazy_journal_init=1"
 FETCH_SECONDS = 900
 
 MOUNT_POINTS = ("dev", "proc", "memory", "lab", "disks")
@@ -238,7 +240,7 @@ def _install(disk: Disk, folder: Path, lock: int) -> Path:
     furnish(tree, disk)
     with image.open("wb") as handle:
         handle.truncate(ROOT_GIB << 30)
-    run([*MAKE_EXT4, "-d", str(tree), str(image)], timeout=FETCH_SECONDS, keep=(lock,))
+    run([*MAKE_EXT4, "-E", LAZY, "-d", str(tree), str(image)], timeout=FETCH_SECONDS, keep=(lock,))
     return image
 
 

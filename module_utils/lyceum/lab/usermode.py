@@ -35,7 +35,7 @@ from .hosts import (
     ssh_block,
     tar,
 )
-from .kernel import DATA_DISKS, LINUX, MAKE_EXT4, Kernel, free_memory_mib, unable
+from .kernel import DATA_DISKS, LAZY, LINUX, MAKE_EXT4, Kernel, free_memory_mib, unable
 
 SUPERVISOR = "supervisor.py"
 SSH_PORT = 22
@@ -98,7 +98,7 @@ class UserModeHosts:
             with image.open("wb") as handle:
                 handle.truncate(disk.gib << 30)
             if disk.file_system == "ext4":
-                options = ["-O", "quota,project", "-E", "quotatype=usrquota:grpquota:prjquota"]
+                options = ["-O", "quota,project", "-E", f"quotatype=usrquota:grpquota:prjquota,{LAZY}"]
                 run([*MAKE_EXT4, *options, str(image)], timeout=BOOT_SECONDS)
         make_key(folder / "host_key")
         host_key = " ".join(public_half(folder / "host_key").split()[:2])

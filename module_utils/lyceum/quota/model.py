@@ -15,7 +15,6 @@ KINDS = ("user", "group", "project")
 UNLIMITED = "unlimited"
 KIB = 1024
 GIB = 1024**3
-# Project names stand in /etc/projid, whose lines are name:id.
 # What an entry that leaves a key out means.
 BLANK: Mapping[str, Any] = {
     "person": None,
@@ -26,6 +25,7 @@ BLANK: Mapping[str, Any] = {
     "secondary": False,
     "state": "present",
 }
+# Project names stand in /etc/projid, whose lines are name:id.
 PROJECT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 from ..accounts.model import SYSTEM_TREES
 from . import names, sshkeys
 from .findings import Findings
-from .model import DEFAULT_ID_RANGES, IdRange
+from .model import ACCESS_PROFILES, DEFAULT_ID_RANGES, IdRange
 from .positions import DataPath
 
 _KINDS = {"people": "person", "groups": "group", "projects": "project"}
@@ -71,6 +71,10 @@ def _ranges(raw: Mapping[str, Any], findings: Findings) -> dict[str, IdRange]:
         if kind == "people" and span.last - span.first >= MAX_PEOPLE_IDS:
             message = f"is too long for {SUBID_COUNT} subordinate ids each"
             findings.error(path, message, f"Let it hold at most {MAX_PEOPLE_IDS} ids.", value=span)
+        # One for each profile but `shell`, and the last for the group of everybody.
+        if kind == "access" and span.last - span.first + 1 < len(ACCESS_PROFILES):
+            message = "has too few ids for the groups of the access profiles and that of all people"
+            findings.error(path, message, f"Let it hold at least {len(ACCESS_PROFILES)} ids.", value=span)
     kinds = list(found)
     for position, kind in enumerate(kinds):
         for other in kinds[position + 1 :]:

@@ -82,6 +82,17 @@ def _state(registry: Registry, person: Person, options: Options) -> tuple[str, s
     return state, reason
 
 
+def _present(registry: Registry, options: Options) -> set[str]:
+    """Everybody who is present on the host, whoever the run is about."""
+    return {person.name for person in registry.people if _state(registry, person, options)[0] == "present"}
+
+
+def _admins(registry: Registry, options: Options) -> list[str]:
+    """Who runs the machine; not who did, or will again."""
+    present = _present(registry, options)
+    return [person.name for person in registry.people if person.affiliation == "admin" and person.name in present]
+
+
 def _accounts(registry: Registry, options: Options) -> Rows:
     return [_account(registry, person, options) for person in _people(registry, options)]
 
@@ -144,7 +155,7 @@ def _limits_of(registry: Registry, name: str, keys: Iterable[str]) -> dict[str, 
 
 def _storage(registry: Registry, options: Options) -> dict[str, Any]:
     people = _people(registry, options)
-    present = {person.name for person in registry.people if _state(registry, person, options)[0] == "present"}
+    present = _present(registry, options)
     mine = None if options.only is None else {person.name for person in people}
     return {
         "people": [
@@ -167,7 +178,7 @@ def _storage(registry: Registry, options: Options) -> dict[str, Any]:
             for project in registry.projects
             if mine is None or not mine.isdisjoint(project.people())
         ],
-        "admins": [p.name for p in registry.people if p.affiliation == "admin" and p.name in present],
+        "admins": _admins(registry, options),
         "groups": [{"name": group.name, "gid": group.gid, "state": group.state} for group in registry.groups],
         "trees": [_tree(registry, tree, present) for tree in registry.trees if _concerns(registry, tree, mine)],
     }
@@ -182,6 +193,8 @@ def _project(registry: Registry, project: Project, present: set[str]) -> dict[st
         "gid": project.gid,
         "state": "present" if live else "sealed",
         "reason": "" if live else over,
+        # Before it begins and after its end it has a directory, closed; once removed, only what there is left.
+        "create": project.state == "present",
         "owner": project.owner,
         "write": [name for name in project.writers() if live and name in present],
         "read": [
@@ -260,7 +273,7 @@ def _containers(registry: Registry, options: Options) -> dict[str, Any]:
             }
             for person in _people(registry, options)
         ],
-        "admins": [person.name for person in registry.people if person.affiliation == "admin"],
+        "admins": _admins(registry, options),
     }
 
 

@@ -14,16 +14,23 @@ from .suggest import did_you_mean
 
 # Of these Lyceum makes the content itself: projects, scratch, homes.
 OWN_TREES = ("/srv/projects", "/srv/scratch", "/home")
+# strategy -> keys that it takes no account of, and why.
+WITHOUT: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "user_subdirs": (("owner", "read"), "everybody has a directory of their own in it"),
+    "group_shared": (("write", "read"), "it knows one group; more need posix_acl"),
+}
 
 
 def check(raw: Mapping[str, Any], findings: Findings) -> None:
-    """Add a finding for every tree in a wrong place, and for every name that nobody has."""
+    """Add a finding for every tree in a wrong place, every key without a meaning, and every name that nobody has."""
     paths: dict[str, tuple[str, int]] = {}
     known = _names(raw)
     for at, entry in entries(raw, "trees"):
         path = entry.get("path")
         if isinstance(path, str):
             _place(at, path, paths, findings)
+        if entry.get("state") == "absent":
+            continue  # closed, whomever it names
         if known:
             for where, name, kinds in _named(at, entry):
                 _known(where, name, known, kinds, findings)
@@ -34,6 +41,11 @@ def check(raw: Mapping[str, Any], findings: Findings) -> None:
                 "Add `group:` with a group or project, or choose posix_acl.",
                 show=False,
             )
+        keys, why = WITHOUT.get(str(entry.get("strategy")), ((), ""))
+        for key in keys:
+            if entry.get(key):
+                message = f"means nothing with the strategy {entry['strategy']}: {why}"
+                findings.error((*at, key), message, "Take it out, or choose another strategy.", show=False)
 
 
 def _place(entry: tuple[str, int], path: str, paths: dict[str, tuple[str, int]], findings: Findings) -> None:

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+import fcntl
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from .observe import MARK, Live, Observed, below, dropins, live_slices
 from .plan import Desired, Plan, mismatches, over, parsed, plan
 from .properties import Value, Values, for_people
 
+# Held by whoever changes drop-ins: else the timer on the host, which completes limits, could write over those that a
+# run has changed since it looked.
+LOCK = Path("/run/lyceum/slices.lock")
 _DIRECTORY_MODE = 0o755
 
 
@@ -32,13 +36,27 @@ class Outcome:
 def run(desired: Desired, *, check: bool) -> Outcome:
     """observe, plan, apply, verify. Raises LyceumError when nothing can be done at all."""
     uids = {person.uid for person in desired.people if person.name == desired.only} if desired.only else None
-    observed = observe.observe(uids)
-    todo = plan(desired, observed)
-    outcome = Outcome(todo, observed)
-    if todo.changed and not check:
-        outcome.failures = _write(todo)
-        outcome.failures.update(enforce(observed.hierarchy, todo.wanted, todo.names))
+    with contextlib.nullcontext() if check else locked(below(LOCK), _DIRECTORY_MODE):
+        observed = observe.observe(uids)
+        todo = plan(desired, observed)
+        outcome = Outcome(todo, observed)
+        if todo.changed and not check:
+            outcome.failures = _write(todo)
+            outcome.failures.update(enforce(observed.hierarchy, todo.wanted, todo.names))
     return outcome
+
+
+@contextlib.contextmanager
+def locked(path: Path, mode: int) -> Iterator[None]:
+    """Hold a lock, which ends with its process, however that ends. mode: of a new folder. Raises LyceumError."""
+    try:
+        path.parent.mkdir(mode=mode, parents=True, exist_ok=True)
+        handle = path.open("a")
+    except OSError as exc:
+        raise LyceumError(f"cannot lock {path}: {exc.strerror}") from exc
+    with handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def _write(todo: Plan) -> dict[str, str]:
@@ -114,6 +132,11 @@ def settle() -> list[str]:
 
     For the timer on the host: nobody has to run anything again for a limit to become true.
     """
+    with locked(below(LOCK), _DIRECTORY_MODE):
+        return _complete()
+
+
+def _complete() -> list[str]:
     files, _foreign = dropins()
     waiting = {name: dropin for name, text in files.items() if (dropin := parsed(text)).pending}
     if not waiting:

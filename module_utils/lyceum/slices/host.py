@@ -8,23 +8,22 @@ login is not missed.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import LyceumError
 from ..files import write_atomically
 from . import metrics, observe, survey
-from .apply import settle
+from .apply import locked, settle
 from .hierarchy import Hierarchy
 
 CONFIG = Path("/etc/lyceum/cgroups.json")
 TEXTFILE_MODE = 0o644
+STATE_FOLDER_MODE = 0o700
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,10 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if options.uid >= config["first_uid"]:  # the managers of root and of the system end like anybody's
                 remember(config, only=options.uid)
         else:
-            for sentence in settle():
-                print(sentence)
-            remember(config)
-            publish(config)
+            look(config)
     except LyceumError as exc:
         print(f"lyceum-slices: {exc}", file=sys.stderr)
         return 1
@@ -62,10 +58,31 @@ def read_config(path: Path) -> Mapping[str, Any]:
     return config
 
 
+def look(config: Mapping[str, Any]) -> None:
+    """Everything that is done each time; what fails holds up nothing else. Raises LyceumError with all that failed."""
+    failures = []
+    for step in (complete, remember, publish):
+        try:
+            step(config)
+        except LyceumError as exc:
+            failures.append(str(exc))
+    if failures:
+        raise LyceumError("; ".join(failures))
+
+
+def complete(_config: Mapping[str, Any]) -> None:
+    """Make limits true that have waited. Raises LyceumError."""
+    for sentence in settle():
+        print(sentence)
+
+
 def remember(config: Mapping[str, Any], only: int | None = None) -> None:
-    """Add what has come since the last look to the totals. Raises LyceumError."""
+    """Add what has come since the last look to the totals. Raises LyceumError.
+
+    One look at a time: two would add the same growth twice.
+    """
     path = Path(config["state"])
-    with locked(path):
+    with locked(path.with_suffix(".lock"), STATE_FOLDER_MODE):
         state = survey.load_state(path, survey.boot_id())
         survey.save_state(path, survey.look(Hierarchy.read(observe.ROOT), state, config["first_uid"], only))
 
@@ -81,16 +98,3 @@ def publish(config: Mapping[str, Any]) -> None:
     """Write the file for Prometheus. Raises LyceumError."""
     text = metrics.text(records(config), time.time())
     write_atomically(Path(config["textfile"]), text.encode(), TEXTFILE_MODE)
-
-
-@contextmanager
-def locked(state: Path) -> Iterator[None]:
-    """One look at a time: two would add the same growth twice. A lock ends with its process, however that ends."""
-    try:
-        state.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = state.with_suffix(".lock").open("a")
-    except OSError as exc:
-        raise LyceumError(f"cannot lock {state}: {exc.strerror}") from exc
-    with handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

@@ -7,7 +7,7 @@ runs may be from before, so it is ended, and only then the note is written: a ru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,15 +77,24 @@ def subordinate_ids(path: Path = SUBUID) -> Spans:
 
 
 def plan(
-    people: Mapping[str, Confined], noted: Mapping[str, str], running: Mapping[str, int], *, complete: bool
+    people: Mapping[str, Confined],
+    free: Collection[str],
+    noted: Mapping[str, str],
+    running: Mapping[str, int],
+    *,
+    complete: bool,
 ) -> dict[str, Change]:
-    """Changes by name. running: number of processes by name. complete: `people` are all, others are not confined."""
+    """Changes by name. free: names of people who are not confined. running: number of processes by name.
+
+    complete: nobody else is confined either.
+    """
     changes = {
         name: Change(person.uid, person.profile, running.get(name, 0))
         for name, person in people.items()
         if noted.get(name) != person.profile
     }
-    changes.update({name: Change(0, None) for name in noted if complete and name not in people})
+    gone = [name for name in noted if name not in people and (complete or name in free)]
+    changes.update({name: Change(0, None) for name in gone})
     return changes
 
 

@@ -46,6 +46,7 @@ OWN = "user::rwx\ngroup::{}\nother::{}"
         ("/srv/projects", "root", "root", 0o711, OWN.format("--x", "--x")),
         ("/srv/projects/.gid", "root", "root", 0o711, OWN.format("--x", "--x")),
         ("/srv/projects/.gid/11001", "root", "retina", 0o2770, PROJECT_ACL),
+        ("/srv/projects/.gid/11003", "root", "root", 0o700, OWN.format("---", "---")),
         ("/srv/collaborative", "root", "lyceum-people", 0o2770, EVERYBODY.format("rwx")),
         ("/srv/readonly", "root", "lyceum-people", 0o2750, EVERYBODY.format("r-x")),
         ("/srv/scratch", "root", "root", 0o711, OWN.format("--x", "--x")),

@@ -23,7 +23,7 @@ def play(
     program = Path(sys.executable).with_name("ansible-playbook")
     where = ["-i", os.environ["MOLECULE_INVENTORY_FILE"], "--limit", host, "--tags", tags]
     return subprocess.run(
-        [str(program), *where, "-e", json.dumps(variables), playbook],
+        [str(program), *where, "-e", json.dumps(variables, default=str), playbook],
         cwd=PROJECT, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
 

@@ -33,6 +33,12 @@ def admin_comes_in(target: Target) -> bool:
         other.close()
 
 
+def reloads(target: Target) -> int:
+    """How often sshd has been made to read its configuration again."""
+    lines = target.host.run("journalctl --unit=ssh --output=cat --quiet --no-pager --grep='Received SIGHUP'").stdout
+    return int(lines.count("Received SIGHUP"))
+
+
 def pwd_by_sftp(target: Target, name: str) -> subprocess.CompletedProcess[str]:
     words = [*target.transfer_words("sftp", name), "-b", "-", target.address]
     return subprocess.run(words, input="pwd\n", capture_output=True, text=True, check=False, timeout=30)
@@ -47,23 +53,43 @@ def unchanged(target: Target) -> Iterator[None]:
     assert admin_comes_in(target)
 
 
-@pytest.mark.usefixtures("unchanged")
+@pytest.fixture
+def refused(target: Target, unchanged: None) -> Iterator[None]:
+    """sshd is not even asked to read anything again."""
+    before = reloads(target)
+    yield
+    assert reloads(target) == before
+
+
+@pytest.mark.usefixtures("refused")
 def test_a_value_that_sshd_does_not_know_is_refused(target: Target) -> None:
     done = play(target.name, tags="sshd_jail_sshd", sshd_jail_ciphers=["rot13"])
     assert done.returncode != 0
     assert "sshd refuses the configuration with 10-lyceum-jail.conf; nothing was changed" in done.stdout
 
 
-@pytest.mark.usefixtures("unchanged")
-def test_a_host_where_another_file_confines_the_admin_is_refused(target: Target) -> None:
+@pytest.mark.usefixtures("refused")
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        (
+            "Match User root\n  ForceCommand /bin/false\nMatch all\n",
+            "forcecommand for root would be '/bin/false', not 'none'; nothing was changed",
+        ),
+        ("NoSuchOption yes\n", "Bad configuration option: NoSuchOption"),
+    ],
+)
+def test_a_host_that_somebody_broke_by_hand_is_refused(target: Target, lines: str, why: str) -> None:
+    """Confining the admin, or keeping sshd from starting; either would become true with the next reload."""
     path = "/etc/ssh/sshd_config.d/05-by-hand.conf"
-    target.host.check_output("printf 'Match User root\\n  ForceCommand /bin/false\\nMatch all\\n' > %s", path)
+    target.host.check_output("printf %s > %s", lines, path)
     try:
         done = play(target.name, tags="sshd_jail_sshd", sshd_jail_login_grace_seconds=31)
+        assert admin_comes_in(target)
     finally:
         target.host.check_output("rm %s", path)
     assert done.returncode != 0
-    assert "forcecommand for root would be '/bin/false', not 'none'; nothing was changed" in done.stdout
+    assert why in " ".join(done.stdout.split())
 
 
 @pytest.mark.usefixtures("unchanged")
@@ -91,6 +117,7 @@ def test_lines_that_shut_everybody_out_are_taken_back(target: Target, broken: st
         blocks = [
             {"path": "/etc/pam.d/sshd", "text": "account requisite pam_deny.so", "anchor": "^account", "before": True}
         ]
+    before = reloads(target)
     done = play(target.name, BREAK, break_content=f"{line}\n", break_blocks=blocks, break_seconds=CONFIRM_SECONDS)
     assert done.returncode == 0, done.stdout[-2000:]
     assert not admin_comes_in(target)
@@ -98,6 +125,7 @@ def test_lines_that_shut_everybody_out_are_taken_back(target: Target, broken: st
     while not admin_comes_in(target) and time.monotonic() < deadline:
         time.sleep(1)
     assert target.host.run("test -e /etc/ssh/sshd_config.d/07-break.conf").rc != 0
+    assert reloads(target) >= before + 2
 
 
 @pytest.mark.usefixtures("unchanged")

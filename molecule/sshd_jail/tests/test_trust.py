@@ -28,14 +28,19 @@ class Trust:
 
     def login(self, name: str, key: str, *options: str) -> subprocess.CompletedProcess[str]:
         """Log in as somebody with a certified key and nothing else."""
-        words = [word for word in self.target.ssh_words(name) if not word.startswith("-oIdentityFile=")]
-        words[-1:] = [
+        # The way is that of anybody whose key is at hand; root's is not.
+        words = [
+            word for word in self.target.ssh_words("jweber") if not word.startswith(("-oIdentityFile=", "-oUser="))
+        ]
+        # Before all others: what ssh hears first is what counts.
+        words[1:1] = [
+            *options,
+            f"-oUser={name}",
             f"-oIdentityFile={self.folder / key}",
             f"-oCertificateFile={self.folder / key}-cert.pub",
-            *options,
         ]
         return subprocess.run(
-            [*words, self.target.address, "id -un"], capture_output=True, text=True, check=False, timeout=30,
+            [*words, "id -un"], capture_output=True, text=True, check=False, timeout=30,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-from ansible.errors import AnsibleFilterError
 from lyceum_storage import FilterModule
 
 PLACES: dict[str, Any] = {
@@ -28,15 +26,6 @@ def test_parameters_of_acl_tree() -> None:
         "folders": [],
         "shared": [],
     }
-
-
-def test_what_makes_no_sense_is_one_sentence() -> None:
-    tree = {"path": "/d", "strategy": "group_shared", "owner": "", "group": "g", "write": ["person:x"], "read": []}
-    with pytest.raises(AnsibleFilterError) as raised:
-        storage_layout({**REGISTRY, "trees": [{**tree, "state": "present"}]}, PLACES)
-    assert str(raised.value) == (
-        "lyceum_trees: /d: the strategy group_shared has no `write`: it knows one group; more need posix_acl."
-    )
 
 
 def test_sections_of_the_report() -> None:

@@ -60,6 +60,15 @@ def test_check_apply_check_apply_and_gone(ended: list[Any], run: Any) -> None:
     assert not run()["changed"]
 
 
+def test_who_was_free_for_a_while_is_ended_again(ended: list[Any], run: Any) -> None:
+    """Run by run for one person, as onboarding does it."""
+    run(JWEBER, complete=False)
+    assert run(free=["jweber", "amartin"], complete=False)["actions"] == ["jweber: no longer confined"]
+    assert not run(free=["jweber"], complete=False)["changed"]
+    assert run(JWEBER, complete=False)["actions"][0] == "jweber: end 2 process(es) from before"
+    assert ended == [["jweber"], [], ["jweber"]]
+
+
 def test_one_failure_does_not_stop_the_others(ended: list[Any], run: Any) -> None:
     result = run(KSATO, JWEBER)
     assert result["failed"]

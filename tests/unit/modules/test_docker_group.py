@@ -82,9 +82,18 @@ def test_a_failure_on_one_does_not_stop_the_others(groups: Groups, run: Run) -> 
     groups.stubborn = "bchen"
     result = run(policy="remove")
     assert result["failed"]
-    assert result["msg"] == "bchen: still in group docker"
+    assert result["msg"] == "bchen: cannot take bchen out of group docker: locked"
     assert result["lyceum"]["results"]["dlopez"]["result"] == "changed"
     assert groups.members == ["amartin", "bchen"]
+
+
+def test_what_was_said_to_be_done_and_was_not_is_a_failure(
+    groups: Groups, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docker_group, "remove", lambda _item: None)
+    result = run(policy="remove")
+    assert result["failed"]
+    assert result["msg"] == "bchen: still in group docker; dlopez: still in group docker"
 
 
 def test_an_unknown_policy_is_refused(run: Run) -> None:

@@ -82,6 +82,27 @@ def test_a_secret_is_in_no_diff(tmp_path: Path, run: Run) -> None:
     found = run(files=[{"path": str(path), "content": "new-secret", "secret": True}], diff=True)
     assert (found["diff"][0]["before"], found["diff"][0]["after"]) == ("<old content>\n", "<new content>\n")
     assert path.read_text() == "new-secret"
+    gone = run(files=[{"path": str(path), "state": "absent", "secret": True}], diff=True, check=True)
+    assert (gone["diff"][0]["before"], gone["diff"][0]["after"]) == ("<old content>\n", "")
+    path.chmod(0o640)
+    everything = [{"directory": str(tmp_path), "pattern": "*"}]
+    stale = run(exclusive=everything, diff=True, check=True)
+    assert (stale["diff"][0]["before"], stale["diff"][0]["after"]) == ("<old content>\n", "")
+    path.chmod(0o644)
+    public = run(exclusive=everything, diff=True)
+    assert (public["diff"][0]["before"], path.exists()) == ("new-secret", False)
+
+
+@needs_root
+def test_people_get_to_the_files_whatever_the_umask(tmp_path: Path, run: Run) -> None:
+    before = os.umask(0o077)
+    try:
+        folder = {"path": str(tmp_path / "x/y"), "mode": "0750"}
+        run(files=[{"path": str(tmp_path / "a/b/tool"), "content": ""}], directories=[folder])
+    finally:
+        os.umask(before)
+    modes = {name: oct((tmp_path / name).stat().st_mode & 0o7777) for name in ("a", "a/b", "a/b/tool", "x", "x/y")}
+    assert modes == {"a": "0o755", "a/b": "0o755", "a/b/tool": "0o644", "x": "0o755", "x/y": "0o750"}
 
 
 @needs_root

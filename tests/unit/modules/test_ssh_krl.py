@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import ssh_krl
 
-from ..module_utils.sshd.test_revoked import Keys
+from ..module_utils.sshd.conftest import Keys
 from .runner import run_module
 
 

@@ -73,11 +73,16 @@ def test_sealing_takes_everything_and_touches_nothing_inside(srv: Path) -> None:
     (path / "file").write_text("x")
     os.chown(path / "file", 2002, 2002)
     before = shown(path / "file")
-    done = do({"path": path, "state": "sealed"}, {"path": srv / "missing", "state": "sealed"})
+    done = do({"path": path, "state": "sealed"}, {"path": srv / "missing", "state": "sealed", "create": False})
     assert (done.failures, shown(path), shown(path / "file")) == ({}, (0, 0, 0o700, (), ()), before)
     assert not (srv / "missing").exists()
     assert not as_user(2002, [11001], lambda: (path / "file").read_text())
     assert not do({"path": path, "state": "sealed"}).plan.changed
+
+
+def test_something_new_is_made_sealed(srv: Path) -> None:
+    assert do({"path": srv / "x", "state": "sealed"}).failures == {}
+    assert shown(srv / "x") == (0, 0, 0o700, (), ())
 
 
 def test_a_directory_of_before_is_taken_over_as_the_message_says(tmp_path: Path) -> None:

@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
-import pytest
 from ansible.module_utils.lyceum.acl import contents, model, posix
 from ansible.module_utils.lyceum.acl.layout import layout
 from ansible.module_utils.lyceum.acl.model import Directory, Link
-from ansible.module_utils.lyceum.errors import LyceumError
 from ansible.module_utils.lyceum.registry.projection import registry_for
 from hypothesis import given
 from hypothesis import strategies as st
@@ -238,8 +236,9 @@ def test_names_lead_to_the_directories_of_their_gid(raw: dict[str, Any]) -> None
     for project in host.registry["projects"]:
         link = host.wanted[f"/srv/projects/{project['name']}"]
         assert isinstance(link, Link)
-        assert (link.target, link.create) == (f".gid/{project['gid']}", project["state"] == "present")
-        assert f"/srv/projects/{link.target}" in host.wanted
+        assert (link.target, link.create) == (f".gid/{project['gid']}", project["create"])
+        directory = host.wanted[f"/srv/projects/{link.target}"]
+        assert (isinstance(directory, Directory), directory.create) == (True, project["create"])
 
 
 @given(registries())
@@ -264,32 +263,10 @@ def test_places_that_a_host_does_not_have() -> None:
 def test_no_scratch_for_who_may_have_none() -> None:
     person = {"name": "x", "uid": 2001, "gid": 2001, "state": "present", "limits": {"scratch_gib": 0}}
     made = layout({**EMPTY, "people": [person]}, PLACES, complete=True)
-    assert {"path": "/srv/scratch/x", "state": "sealed", "person": "x"} in made["entries"]
+    assert {"path": "/srv/scratch/x", "state": "sealed", "create": False, "person": "x"} in made["entries"]
 
 
 def test_a_tree_that_was_removed_is_sealed() -> None:
     tree = {"path": "/d", "strategy": "posix_acl", "owner": "", "group": "", "write": [], "read": [], "state": "absent"}
-    assert layout({**EMPTY, "trees": [tree]}, PLACES, complete=True)["entries"][-1] == {"path": "/d", "state": "sealed"}
-
-
-@pytest.mark.parametrize(
-    ("keys", "message"),
-    [
-        (
-            {"strategy": "group_shared", "read": ["person:x"]},
-            ("lyceum_trees: /d: the strategy group_shared has no `read`: it knows one group; more need posix_acl."),
-        ),
-        (
-            {"strategy": "user_subdirs", "owner": "x"},
-            (
-                "lyceum_trees: /d: the strategy user_subdirs has no `owner`: everybody has a directory of their own in"
-                " it."
-            ),
-        ),
-    ],
-)
-def test_trees_that_make_no_sense(keys: dict[str, Any], message: str) -> None:
-    tree = {"path": "/d", "owner": "", "group": "g", "write": [], "read": [], "state": "present", **keys}
-    with pytest.raises(LyceumError) as raised:
-        layout({**EMPTY, "trees": [tree]}, PLACES, complete=True)
-    assert str(raised.value) == message
+    made = layout({**EMPTY, "trees": [tree]}, PLACES, complete=True)["entries"][-1]
+    assert made == {"path": "/d", "state": "sealed", "create": False}

@@ -48,13 +48,13 @@ def test_the_mask_shows_in_the_mode_and_base_entries_of_a_default_acl_may_differ
 def test_sealed_is_root_alone_whatever_else_is_said() -> None:
     wanted = one(state="sealed", owner="amartin", mode="0777", acl=["user:bchen:rwx"], recurse=True, person="amartin")
     assert wanted == Directory(
-        "/srv/x", 0, 0, 0, posix.minimal(0o700), (), create=False, recurse=False, sealed=True, person="amartin"
+        "/srv/x", 0, 0, 0, posix.minimal(0o700), (), create=True, recurse=False, sealed=True, person="amartin"
     )  # fmt: skip
 
 
 def test_links() -> None:
     assert one(target=".gid/1") == Link("/srv/x", ".gid/1", create=True, person="")
-    assert one(target=".gid/1", state="sealed") == Link("/srv/x", ".gid/1", create=False, person="")
+    assert one(target=".gid/1", create=False) == Link("/srv/x", ".gid/1", create=False, person="")
 
 
 def test_parents_come_before_what_is_in_them() -> None:
@@ -102,6 +102,7 @@ def test_names_that_nobody_has_concern_their_entry_only() -> None:
         ),
         ([{"path": "/x", "target": ".gid/1", "mode": "0700"}], "/x: a link has a target and no mode"),
         ([{"path": "/x", "target": "y", "acl": ["u:1:r"], "recurse": True}], "/x: a link has a target and no acl, rec"),
+        ([{"path": "/x", "target": "y", "state": "sealed"}], "/x: a link has a target and no state sealed"),
         ([{"path": "/x", "target": ""}], "/x: a link has a target and no empty one"),
     ],
 )

@@ -69,7 +69,8 @@ def planned(entry: dict[str, Any], found: Found) -> Plan:
             ["default ACL: remove user::rwx, remove group::r-x, remove other::r-x"],
         ),
         ({"mode": "0711", "create": False}, Found(), []),
-        ({"state": "sealed"}, Found(), []),
+        ({"state": "sealed"}, Found(), ["create, root:root 0700"]),
+        ({"state": "sealed", "create": False}, Found(), []),
         ({"state": "sealed"}, Found(DIRECTORY, access=posix.minimal(0o700)), []),
         (
             {"state": "sealed", "person": "amartin"},
@@ -84,7 +85,7 @@ def planned(entry: dict[str, Any], found: Found) -> Plan:
         ({"target": ".gid/1"}, Found(), ["create link to .gid/1"]),
         ({"target": ".gid/1"}, Found(LINK, target=".gid/1"), []),
         ({"target": ".gid/1"}, Found(LINK, target=".gid/2"), ["link to .gid/1 instead of .gid/2"]),
-        ({"target": ".gid/1", "state": "sealed"}, Found(), []),
+        ({"target": ".gid/1", "create": False}, Found(), []),
         (
             {**PROJECT, "recurse": True},
             Found(DIRECTORY, group=11001, special=0o2000, access=ACL, default=ACL, inside=contents.Counts(9, 2)),

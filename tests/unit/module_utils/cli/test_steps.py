@@ -120,9 +120,14 @@ def test_an_interrupt_leaves_no_process_behind(
             time.sleep(0.05)
         os.kill(os.getpid(), signal.SIGINT)
 
+    # Where the tests were started in the background, Python has left SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=interrupt).start()
-    with pytest.raises(KeyboardInterrupt):
-        runner.run(steps.Step("Hang", (steps.command("sh", "-c", script),)))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            runner.run(steps.Step("Hang", (steps.command("sh", "-c", script),)))
+    finally:
+        signal.signal(signal.SIGINT, before)
     left = Path(f"/proc/{pid.read_text().strip()}/stat")
     deadline = time.monotonic() + 5
     while left.exists() and left.read_text().rsplit(")", 1)[1].split()[0] != "Z" and time.monotonic() < deadline:

@@ -115,8 +115,9 @@ class Site:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.settings = settings(folder, images_keep_days=30)
         self.removed: list[str] = []
+        self.kept: set[str] = set()
         self.used: set[str] | LyceumError = set()
-        monkeypatch.setattr(images, "run", lambda _settings, _what, name: self.removed.append(name))
+        monkeypatch.setattr(images, "run", self.run)
         monkeypatch.setattr(images, "used_by", self.used_by)
         (folder / "policies").mkdir()
         content = {"name": "amartin", "uid": 2001, "gid": 2001, "home": "/home/amartin", "limits": {}}
@@ -124,6 +125,12 @@ class Site:
         (folder / "state").mkdir()
         old = {"a" * 64: {"first": 0, "used": 0}, "b" * 64: {"first": 0, "used": 0}}
         (folder / "state/images.json").write_text(json.dumps(old))
+
+    def run(self, _settings: Settings, *words: str) -> None:
+        assert words[:-1] == ("rmi", "--force")
+        if words[-1] in self.kept:
+            raise CommandError("podman rmi ended with 2")
+        self.removed.append(words[-1])
 
     def used_by(self, _settings: Settings, _policy: Policy) -> set[str]:
         if isinstance(self.used, LyceumError):
@@ -141,6 +148,14 @@ def test_pruning_spares_what_somebody_uses(site: Site) -> None:
     old, problems = images.prune(site.settings, dry_run=False)
     assert ([image.identity for image in old], problems, site.removed) == (["a" * 64], [], ["a" * 64])
     assert json.loads(site.settings.log.read_text())["names"] == ["localhost/python:3"]
+
+
+def test_an_image_that_podman_keeps_holds_up_no_other(site: Site) -> None:
+    site.kept = {"a" * 64}
+    old, problems = images.prune(site.settings, dry_run=False)
+    assert ([image.identity for image in old], problems) == (["b" * 64], ["podman rmi ended with 2"])
+    assert len(site.settings.log.read_text().splitlines()) == 1
+    assert json.loads((site.settings.state / "images.json").read_text()).keys() == {"a" * 64, "b" * 64}
 
 
 def test_a_dry_run_removes_and_writes_nothing(site: Site) -> None:

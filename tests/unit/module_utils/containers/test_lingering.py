@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who has containers that run stays after logging out, and nobody else does by our doing."""
+"""Who has containers that run stays after logging out, and nobody else does where the site says so."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 from ansible.module_utils.lyceum.containers import lingering, session
 from ansible.module_utils.lyceum.containers.processes import Container
 from ansible.module_utils.lyceum.containers.settings import Settings
-from ansible.module_utils.lyceum.containers.state import State
 
 from .samples import container, policy
 
@@ -23,35 +22,45 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def care(linger: str | tuple[str, ...], running: Sequence[Container], state: State) -> list[str]:
-    return lingering.care(Settings(linger=linger), {2001: policy()}, running, state)
+def care(linger: str | tuple[str, ...], running: Sequence[Container]) -> list[str]:
+    return lingering.care(Settings(linger=linger), {2001: policy()}, running)
 
 
 def test_as_long_as_a_container_runs(places: Path) -> None:
-    state, file = State("x"), places / "linger/amartin"
-    assert care("running", [container()], state) == []
+    file = places / "linger/amartin"
+    assert care("running", []) == []
+    assert care("running", [container()]) == []
     assert file.exists()
-    assert care("running", [container()], state) == []
-    assert care("running", [container(uid=2999)], state) == []
+    assert care("running", [container()]) == []
+    assert file.exists()
+    assert care("running", [container(uid=2999)]) == []
     assert not file.exists()
-    assert not state.person("amartin").lingers
 
 
-def test_what_others_decided_is_left_alone(places: Path) -> None:
-    state, file = State("x"), places / "linger/amartin"
+def test_with_another_policy_the_files_are_the_affair_of_the_role(places: Path) -> None:
+    file = places / "linger/amartin"
+    for linger in ("nobody", ("amartin",)):
+        assert care(linger, [container()]) == []
+        assert not file.exists()
     file.parent.mkdir()
     file.touch()
-    for linger in ("running", "nobody", ("amartin",)):
-        assert care(linger, [container()], state) == []
-        assert care(linger, [], state) == []
+    for linger in ("nobody", ("amartin",)):
+        assert care(linger, []) == []
         assert file.exists()
 
 
-def test_a_site_that_changes_its_mind(places: Path) -> None:
-    state = State("x")
-    care("running", [container()], state)
-    care("nobody", [container()], state)
-    assert not (places / "linger/amartin").exists()
+def test_a_site_that_let_everybody_stay_and_changed_its_mind(places: Path) -> None:
+    (places / "linger").mkdir()
+    for name in ("amartin", "ehansen"):
+        (places / "linger" / name).touch()
+    assert care("running", []) == []
+    # Of others, who have no policy file, the role looks after the files.
+    assert [path.name for path in (places / "linger").iterdir()] == ["ehansen"]
+
+
+def test_what_cannot_be_written_is_said(places: Path) -> None:
+    (places / "linger").write_text("")
+    assert care("running", [container()]) == [f"amartin: {places}/linger: File exists"]
 
 
 def test_sessions_from_before_are_made_ready_once(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:

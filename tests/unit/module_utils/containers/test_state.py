@@ -22,7 +22,7 @@ def sample() -> State:
         "web", 100, 1.5, 2.5, None, {"runtime80": 3.0}, {"runtime80": 1e9}, 1, "runtime"
     )
     person.note(1e9, "Stopped web.")
-    person.told = person.lingers = True
+    person.told = True
     person.stops = {"idle": 2}
     state.person("bchen")
     return state

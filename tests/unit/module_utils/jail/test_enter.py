@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import grp
 import os
 import pwd
@@ -13,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.lyceum import notices
 from ansible.module_utils.lyceum.errors import LyceumError
 from ansible.module_utils.lyceum.jail import enter, places, policy
+from ansible.module_utils.lyceum.storage import state
 from hypothesis import given
 from hypothesis import strategies as st
 
 SFTP = "/usr/lib/openssh/sftp-server"
 HOST = policy.Host("/bin/bash", True, ["/opt"], ["/etc/lyceum", "/nothing/here"], ["/dev/fuse"], SFTP)
+PROJECT = Path(enter.__file__).resolve().parents[3]
 ACCOUNT = pwd.struct_passwd(("jweber", "x", 2009, 2009, "J. Weber", "/home/jweber", enter.PROGRAM))
 
 
@@ -76,6 +80,7 @@ def test_other_ways_of_starting_are_refused(arguments: list[str]) -> None:
         ("rsync", "rsync --server . ~/data/x ~", [enter.RSYNC, "--server", ".", "data/x", "."]),
         ("rsync", r"rsync --server . a\ b '$(id)'", [enter.RSYNC, "--server", ".", "a b", "$(id)"]),
         ("rsync", "rsync --server . ; id", [enter.RSYNC, "--server", ".", ";", "id"]),
+        ("rsync", f"rsync\n--server ;id\n{SFTP}", [enter.RSYNC, "--server", ";id", SFTP]),
     ],
 )  # fmt: skip
 def test_what_runs_inside(profile: str, command: str | None, words: list[str]) -> None:
@@ -86,14 +91,10 @@ def test_what_runs_inside(profile: str, command: str | None, words: list[str]) -
     "command",
     [None, "", "id", "bash", "rsync", "rsync --sender", "rsync -e sh --server .", "rsync --daemon --server",
      "rsync --server --daemon .", "rsync --server '--daemon' .", r"rsync --server \--daemon .", "rsync --server 'torn",
-     "sh -c 'rsync --server .'", "/home/jweber/rsync --server .", "rsync\n--server ;id\n" + SFTP, f"id {SFTP}",
+     "sh -c 'rsync --server .'", "/home/jweber/rsync --server .", f"id {SFTP}",
      "scp -t .", "RSYNC_RSH=id rsync --server ."],
 )  # fmt: skip
 def test_who_may_only_transfer_gets_nothing_else(command: str | None) -> None:
-    if command == "rsync\n--server ;id\n" + SFTP:
-        # Words between which there is any white space; nothing of it is given to a shell.
-        assert enter.decide(HOST, person("rsync"), command) == [enter.RSYNC, "--server", ";id", SFTP]
-        return
     with pytest.raises(enter.NotOfferedError, match="can only transfer files"):
         enter.decide(HOST, person("rsync"), command)
 
@@ -149,12 +150,38 @@ def test_only_the_person_s_own_is_bound(seen: list[places.Place]) -> None:
     assert pairs(words, "--bind") == ["/home/jweber"]
     assert pairs(words, "--ro-bind")[:1] == ["/usr"]
     assert "/srv/projects/.gid/11001" in pairs(words, "--ro-bind")
-    assert {"/opt", "/var/lib/lyceum/notices/2009"} <= set(pairs(words, "--ro-bind-try"))
+    assert "/opt" in pairs(words, "--ro-bind-try")
     assert pairs(words, "--dev-bind-try") == ["/dev/fuse"]
     bound = {
         one for option in ("--bind", "--ro-bind", "--ro-bind-try", "--dev-bind-try") for one in pairs(words, option)
     }
     assert bound & {"/", "/home", "/srv", "/srv/projects", "/run", "/run/user", "/run/user/2009", "/var"} == set()
+
+
+def test_a_jail_shows_what_the_host_tells_this_person_and_nobody_else(seen: list[places.Place]) -> None:
+    told = [path for path in pairs(options("jail"), "--ro-bind-try") if path.startswith(("/var/lib/lyceum", "/sys/fs"))]
+    storage, slices = "/var/lib/lyceum/storage", "user.slice/user-2009.slice"
+    assert told == [
+        "/var/lib/lyceum/notices/2009",
+        f"{storage}/updated",
+        *(f"{storage}/people/2009{kind}" for kind in ("", ".banner", ".purge")),
+        f"/sys/fs/cgroup/{slices}",
+        f"/sys/fs/cgroup/memory/{slices}",
+    ]
+    # Who only transfers files has no shell that could show it.
+    assert not [path for path in options("rsync") if path.startswith(("/var/lib/lyceum", "/sys"))]
+
+
+def test_what_login_and_lyceum_limits_read_is_told() -> None:
+    """The names that role groups_and_acls gives its files, and the slices that its banner looks at."""
+    people = state.BASE / state.PEOPLE
+    read = [people / f"2009{kind}" for kind in ("", ".banner", ".purge")]
+    read += [state.BASE / state.UPDATED, notices.NOTICES / "2009"]
+    told = {one.format(uid=2009) for one in enter.TOLD}
+    assert {str(path) for path in read} == {one for one in told if one.startswith("/var")}
+    banner = (PROJECT / "roles/groups_and_acls/templates/lyceum.sh.j2").read_text()
+    slices = [one.format(uid="$uid") for one in enter.TOLD if one.startswith("/sys")]
+    assert [one for one in slices if one in banner] == slices
 
 
 def test_the_person_s_places_come_after_what_could_cover_them(seen: list[places.Place]) -> None:
@@ -220,9 +247,8 @@ def test_the_environment_brings_nothing_that_names_a_program() -> None:
 
 def test_the_environment_is_the_one_that_was_handed_over() -> None:
     """Python adds LC_CTYPE to its own where no locale is set."""
-    root = Path(enter.__file__).parents[3]
     code = (
-        f"import os, sys; sys.path.insert(0, {str(root / 'module_utils')!r})\n"
+        f"import os, sys; sys.path.insert(0, {str(PROJECT / 'module_utils')!r})\n"
         "from lyceum.jail import enter; print(sorted(enter.given_environment()))"
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], env={"A": "1", "B": ""}, capture_output=True, check=True)
@@ -298,6 +324,23 @@ def test_bubblewrap_takes_over_and_its_options_are_not_on_the_command_line(execu
     assert (program, words) == ("/usr/bin/bwrap", ["bwrap", "--args", "--", "/bin/bash", "-c", "id"])
     assert {"--bind", "/home/jweber", "--seccomp"} <= set(listed)
     assert environment["HOME"] == "/home/jweber"
+
+
+def test_no_file_of_outside_stays_open(
+    execution: Iterator[list[Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    closed: list[range] = []
+    monkeypatch.setattr(os, "closerange", lambda low, high: closed.append(range(low, high)))
+    folder = os.open(tmp_path, os.O_RDONLY)
+    high = fcntl.fcntl(folder, fcntl.F_DUPFD, 900)
+    try:
+        enter.main(["jail", "-c", "id"])
+    finally:
+        os.close(folder)
+        os.close(high)
+    [one] = closed
+    assert {folder, high} <= set(one)
+    assert not {0, 1, 2} & set(one)
 
 
 @pytest.mark.parametrize("closed", ["user.max_user_namespaces", "kernel.unprivileged_userns_clone"])

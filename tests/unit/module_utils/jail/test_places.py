@@ -16,6 +16,7 @@ from ansible.module_utils.lyceum.jail.places import Place
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A host's file system, at a path that does not count as the system's."""
     monkeypatch.setattr(places, "SYSTEM", frozenset({"etc", "usr", "run", "proc"}))
+    monkeypatch.setattr(places, "_others_write", lambda folder: Path(folder).name == "open")
     for name in ("home/jweber", "srv/projects/.gid/11001", "srv/projects/.gid/11002", "srv/readonly"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "srv/projects/retina").symlink_to(".gid/11001")
@@ -51,12 +52,43 @@ def test_what_one_may_write_is_not_made_read_only_by_another_name(root: Path) ->
     assert Place(str(root / "srv/projects/.gid/11001"), True) in found
 
 
+@pytest.mark.parametrize("place", ["srv/open/team", "srv/open/deep/team", "srv/named"])
+def test_what_others_could_exchange_is_refused(root: Path, place: str) -> None:
+    """Between the look and the mount it could become a link to anything, by its own name or by what that leads to."""
+    (root / "srv/open/team").mkdir(parents=True)
+    (root / "srv/open/deep/team").mkdir(parents=True)
+    (root / "srv/named").symlink_to("open/team")
+    with pytest.raises(
+        LyceumError, match=rf"{place} could be exchanged for something else by .* write to .*/srv/open$"
+    ):
+        places.visible(person(root, [place], []))
+    with pytest.raises(LyceumError, match="could be exchanged"):
+        places.visible(person(root, [], [], home=place))
+
+
+def test_what_is_not_there_cannot_be_exchanged(root: Path) -> None:
+    assert len(places.visible(person(root, ["srv/open/none"], []))[0]) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="nothing here belongs to root")
+@pytest.mark.parametrize(
+    ("mode", "uid", "others"),
+    [(0o755, 0, False), (0o711, 0, False), (0o775, 0, True), (0o1777, 0, True), (0o700, 2009, True)],
+)
+def test_who_may_write_to_a_directory(tmp_path: Path, mode: int, uid: int, others: bool) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    folder.chmod(mode)
+    os.chown(folder, uid, -1)
+    assert places._others_write(str(folder)) is others
+
+
 def test_parents_come_before_what_lies_in_them(root: Path) -> None:
-    (root / "home/jweber/data").mkdir()
-    found, _links = places.visible(person(root, ["home/jweber/data", "srv/projects/.gid/11002"], []))
+    (root / "srv/readonly/data").mkdir()
+    found, _links = places.visible(person(root, ["srv/readonly/data", "srv/projects/.gid/11002"], ["srv/readonly"]))
     paths = [place.path for place in found]
     assert paths == sorted(paths)
-    assert paths.index(str(root / "home/jweber")) < paths.index(str(root / "home/jweber/data"))
+    assert paths.index(str(root / "srv/readonly")) < paths.index(str(root / "srv/readonly/data"))
 
 
 def test_a_home_that_lies_elsewhere_keeps_its_name(root: Path) -> None:

@@ -31,6 +31,7 @@ def mounts(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, str, int]]
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """An empty file system of the login's own, as pam_namespace makes it."""
     (tmp_path / "root").mkdir()
+    monkeypatch.setattr(places, "_others_write", lambda folder: False)
     monkeypatch.setattr(os.path, "ismount", lambda path: path == str(tmp_path / "root"))
     return str(tmp_path / "root")
 

@@ -105,7 +105,8 @@ def test_the_kernel_is_told_its_disks_and_its_place(machines: core.UserModeHosts
     assert len(told["device"]) <= 15
     made = (tmp_path / "mke2fs").read_text().splitlines()
     assert len(made) == 2  # XFS and swap are made by the host
-    assert all("-O quota,project -E quotatype=usrquota:grpquota:prjquota" in line for line in made)
+    assert all("-O quota,project -E quotatype=usrquota:grpquota:prjquota,lazy_" in line for line in made)
+    assert all(line.split().count("-E") == 1 for line in made)
 
 
 def test_a_slow_kernel_is_not_asked_for_what_it_cannot(machines: core.UserModeHosts, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ RAW: dict[str, Any] = {
     ],
     "groups": [{"name": "vision", "gid": 10001}],
     "projects": [
-        {"name": "retina", "gid": 11001, "owner": "amartin", "members": {"bchen": "read"}, "limits": {"containers": 90}},
+        {"name": "retina", "gid": 11001, "owner": "amartin", "members": {"bchen": "read"}, "limits": {"containers": 9}},
         {"name": "speech", "gid": 11002, "owner": "bchen", "members": {"amartin": "write"}, "ends": "2025-01-01"},
     ],
     "limits": {
@@ -50,7 +50,7 @@ def test_limits_carry_the_trail_of_layers(registry: Registry) -> None:
         "layer": "person",
         "trail": [
             {"layer": "defaults", "value": 10},
-            {"layer": "project retina", "value": 90},
+            {"layer": "project retina", "value": 9},
             {"layer": "person", "value": 0},
         ],
     }

@@ -178,10 +178,21 @@ def test_storage_names_only_who_is_present() -> None:
     assert found["people"][0]["limits"]["home_gib"] == 200
     assert found["admins"] == []
     projects = {project["name"]: project for project in found["projects"]}
-    assert (projects["retina"]["state"], projects["old"]["state"]) == ("present", "sealed")
+    assert [(project["state"], project["create"]) for project in found["projects"]] == [
+        ("present", True),
+        ("sealed", True),
+    ]
     assert projects["old"]["write"] == projects["old"]["read"] == []
     assert set(projects["retina"]["write"]).isdisjoint(projects["retina"]["read"])
     assert found["trees"][0]["write"] == ["person:amartin", "group:vision"]
+
+
+def test_a_project_that_was_removed_gets_no_directory() -> None:
+    removed = {"name": "gone", "gid": 11009, "state": "absent"}
+    found = registry_for(registry(projects=[removed]), "groups_and_acls", today=TODAY)["projects"]
+    assert [(project["state"], project["create"], project["reason"]) for project in found] == [
+        ("sealed", False, "removed in the registry")
+    ]
 
 
 def test_a_reader_who_writes_through_a_group_is_no_reader() -> None:
@@ -228,6 +239,19 @@ def test_slices_and_containers_carry_effective_limits() -> None:
     assert slices["fmoreau"]["state"] == "absent"
     found = registry_for(raw, "containers", today=TODAY, only="amartin", allowed_groups=["nlp"])
     assert [(person["name"], person["state"]) for person in found["people"]] == [("amartin", "suspended")]
+
+
+@pytest.mark.parametrize("role", ["groups_and_acls", "containers"])
+def test_who_is_suspended_or_gone_runs_no_machine(role: str) -> None:
+    """Nor does an admin who is kept out of this host; a run for one person knows the others."""
+    states: list[dict[str, Any]] = [{}, {"state": "suspended"}, {"state": "absent"}, {"groups": ["vision"]}]
+    people = [
+        {"name": f"a{number}", "uid": 2001 + number, "affiliation": "admin", **state}
+        for number, state in enumerate(states)
+    ]
+    raw = registry(people=people, projects=None)
+    assert registry_for(raw, role, today=TODAY, only="a1")["admins"] == ["a0", "a3"]
+    assert registry_for(raw, role, today=TODAY, allowed_groups=["vision"])["admins"] == ["a3"]
 
 
 def test_logins_know_the_projects_that_are_open_to_a_person() -> None:

@@ -34,6 +34,14 @@ def test_people_groups_and_projects_can_be_named() -> None:
             tree(strategy="group_shared"),
             "is missing: with the strategy group_shared the directory belongs to one group",
         ),
+        (
+            tree(strategy="group_shared", group="nlp", read=["vision"]),
+            "[0].read: means nothing with the strategy group_shared: it knows one group; more need posix_acl.",
+        ),
+        (
+            tree(strategy="user_subdirs", owner="amartin"),
+            "means nothing with the strategy user_subdirs: everybody has a directory of their own in it.",
+        ),
         (tree(strategy="acl"), "Choose one of user_subdirs, group_shared, posix_acl."),
         (tree(write=["amartim"]), "is no person, group or project of the registry. Did you mean 'amartin'?"),
         (tree(read=["fmoreau"]), "is a person that was removed"),
@@ -52,6 +60,11 @@ def test_messages(entry: dict[str, Any], message: str) -> None:
 def test_trees_do_not_lie_in_one_another(other: str) -> None:
     [found] = messages(tree(), tree(path=other))
     assert "is the same as, or lies inside or around, /srv/data (entry 0)" in found
+
+
+def test_a_tree_that_was_removed_may_name_anybody() -> None:
+    assert messages(tree(strategy="group_shared", read=["fmoreau", "forgotten"], state="absent")) == []
+    assert len(messages(tree(), tree(state="absent"))) == 1
 
 
 def test_trees_beside_each_other() -> None:

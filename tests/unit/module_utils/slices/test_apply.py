@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,23 @@ def test_a_step_down_that_fails_is_told(host: Host, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(apply, "write_all_atomically", lambda contents, mode: dict.fromkeys(contents, "disk full"))
     with pytest.raises(LyceumError, match="disk full"):
         apply.settle()
+
+
+def test_the_host_completes_nothing_while_a_run_changes_it(host: Host) -> None:
+    """What it had read meanwhile would be written over what the run wrote."""
+    host.log_in(2002, memory__current=2**30)
+    host.run(PEOPLE)
+    host.write(2002, "memory.current", 0)
+    said: list[str] = []
+    with apply.locked(host.root / "run/lyceum/slices.lock", 0o755):
+        # A descriptor of its own, as in another process.
+        timer = threading.Thread(target=lambda: said.extend(apply.settle()))
+        timer.start()
+        timer.join(0.1)
+        assert timer.is_alive()
+        assert "MemoryMax=infinity" in (host.dropin(2002) or "")
+    timer.join(5)
+    assert said == ["bchen: MemoryMax 512M"]
 
 
 # --- kills -----------------------------------------------------------------------------------------------------------

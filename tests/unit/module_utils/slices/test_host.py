@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.lyceum.errors import LyceumError
 from ansible.module_utils.lyceum.slices import host as tool
 from ansible.module_utils.lyceum.slices.usage import CPU
 
@@ -87,6 +88,23 @@ def test_what_waited_is_completed(host: Host, config: dict[str, Any], capsys: py
     assert host.kernel(2002, "MemoryMax") == str(2**28)
 
 
+def test_a_limit_that_cannot_be_completed_holds_up_nothing_else(
+    config: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> list[str]:
+        raise LyceumError("disk full")
+
+    monkeypatch.setattr(tool, "settle", fail)
+    Path(config["state"]).parent.write_text("in the way")
+    assert tool.main([]) == 1
+    words = capsys.readouterr().err
+    assert words.startswith(f"lyceum-slices: disk full; cannot lock {config['state'][:-5]}.lock: ")
+    Path(config["state"]).parent.unlink()
+    assert tool.main([]) == 1
+    assert capsys.readouterr().err == "lyceum-slices: disk full\n"
+    assert "lyceum_slices_cpu_seconds_total" in Path(config["textfile"]).read_text()
+
+
 @pytest.mark.parametrize("text", [None, "{"])
 def test_a_host_that_is_not_set_up(
     config: dict[str, Any], capsys: pytest.CaptureFixture[str], text: str | None
@@ -107,7 +125,7 @@ def test_a_folder_that_is_missing(config: dict[str, Any], capsys: pytest.Capture
 
 def test_looks_wait_for_one_another(config: dict[str, Any]) -> None:
     path = Path(config["state"])
-    with tool.locked(path):
+    with tool.locked(path.with_suffix(".lock"), 0o700):
         # A descriptor of its own, as in another process.
         other = threading.Thread(target=tool.main, args=(["--uid", "2002"],))
         other.start()

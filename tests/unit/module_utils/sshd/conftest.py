@@ -124,3 +124,48 @@ def pretend(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Sshd:
 @pytest.fixture
 def sshd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sshd:
     return pretend(tmp_path / "host", monkeypatch)
+
+
+def keygen(*words: str) -> str:
+    return subprocess.run(["ssh-keygen", *words], capture_output=True, text=True, check=True).stdout
+
+
+class Keys:
+    """Keys by name, made when first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, name: str) -> Path:
+        path = self.folder / name
+        if not path.exists():
+            keygen("-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(path))
+        return path.with_suffix(".pub")
+
+    def public(self, name: str) -> str:
+        return self.path(name).read_text().strip()
+
+    def fingerprint(self, name: str) -> str:
+        return keygen("-lf", str(self.path(name))).split()[1]
+
+    def certificate(self, authority: str, name: str, serial: int) -> Path:
+        key = self.path(name)
+        keygen(
+            "-q",
+            "-s",
+            str(self.path(authority).with_suffix("")),
+            "-I",
+            f"id of {name}",
+            "-n",
+            name,
+            "-z",
+            str(serial),
+            str(key),
+        )
+        return self.folder / f"{name}-cert.pub"
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Keys:
+    (tmp_path / "keys").mkdir()
+    return Keys(tmp_path / "keys")

@@ -21,17 +21,21 @@ def people(*some: Confined) -> dict[str, Confined]:
 
 
 @pytest.mark.parametrize(
-    ("noted", "running", "complete", "expected"),
+    ("noted", "free", "running", "complete", "expected"),
     [
-        ({"jweber": "jail"}, {"jweber": 5}, True, {}),
-        ({}, {"jweber": 5}, True, {"jweber": Change(2009, "jail", 5)}),
-        ({"jweber": "rsync"}, {}, True, {"jweber": Change(2009, "jail", 0)}),
-        ({"jweber": "jail", "gone": "sftp"}, {}, True, {"gone": Change(0, None)}),
-        ({"jweber": "jail", "gone": "sftp"}, {}, False, {}),
+        ({"jweber": "jail"}, [], {"jweber": 5}, True, {}),
+        ({}, [], {"jweber": 5}, True, {"jweber": Change(2009, "jail", 5)}),
+        ({"jweber": "rsync"}, [], {}, True, {"jweber": Change(2009, "jail", 0)}),
+        ({"jweber": "jail", "gone": "sftp"}, [], {}, True, {"gone": Change(0, None)}),
+        ({"jweber": "jail", "other": "sftp"}, [], {}, False, {}),
+        ({"jweber": "jail", "other": "sftp", "gone": "jail"}, ["gone"], {}, False, {"gone": Change(0, None)}),
+        ({"jweber": "jail"}, ["amartin"], {}, True, {}),
     ],
 )
-def test_plan(noted: dict[str, str], running: dict[str, int], complete: bool, expected: dict[str, Change]) -> None:
-    assert confined.plan(people(JWEBER), noted, running, complete=complete) == expected
+def test_plan(
+    noted: dict[str, str], free: list[str], running: dict[str, int], complete: bool, expected: dict[str, Change]
+) -> None:
+    assert confined.plan(people(JWEBER), free, noted, running, complete=complete) == expected
 
 
 def test_actions_are_sentences() -> None:
