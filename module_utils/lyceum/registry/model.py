@@ -111,6 +111,7 @@ class Person:
     reason: str
     migrate_uid: bool
     services: Mapping[str, Mapping[str, Any]]  # those the person has, with the settings of the affiliation below
+    denied_services: tuple[str, ...]  # written as null: what the person had there is closed
     limits: Mapping[str, Any]
 
     def effective_state(self, today: date) -> tuple[str, str]:
@@ -340,6 +341,7 @@ def _person(entry: Mapping[str, Any], affiliations: Mapping[str, Affiliation]) -
         reason=entry.get("reason") or "",
         migrate_uid=bool(entry.get("migrate_uid")),
         services=_services(entry.get("services") or {}, affiliations[affiliation].services if affiliation else {}),
+        denied_services=tuple(name for name, found in (entry.get("services") or {}).items() if found is None),
         limits=entry.get("limits") or {},
     )
 

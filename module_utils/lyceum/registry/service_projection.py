@@ -18,7 +18,7 @@ def gitea(registry: Registry, people: Iterable[Person], *, everybody: bool) -> d
     mine = {person.name for person in wanted}
     present = _present(registry, "gitea")
     return {
-        "people": [_gitea_person(registry, person) for person in wanted if "gitea" in person.services],
+        "people": [_gitea_person(registry, person) for person in wanted if _concerned(person, "gitea")],
         "organizations": [
             _organization(registry, project, present)
             for project in registry.projects
@@ -28,8 +28,8 @@ def gitea(registry: Registry, people: Iterable[Person], *, everybody: bool) -> d
 
 
 def _gitea_person(registry: Registry, person: Person) -> dict[str, Any]:
-    state, reason = person.effective_state(registry.today)
-    settings = person.services["gitea"]
+    state, reason = _state(registry, person, "gitea")
+    settings = person.services.get("gitea", {})
     return {
         "name": person.name,
         "uid": person.uid,
@@ -81,7 +81,7 @@ def postgres(registry: Registry, people: Iterable[Person], *, everybody: bool) -
     """
     wanted = list(people)
     mine = {person.name for person in wanted}
-    having = [person for person in wanted if "postgres" in person.services]
+    having = [person for person in wanted if _concerned(person, "postgres")]
     projects = [
         project
         for project in registry.projects
@@ -120,8 +120,8 @@ def postgres(registry: Registry, people: Iterable[Person], *, everybody: bool) -
 
 
 def _person_role(registry: Registry, person: Person) -> dict[str, Any]:
-    state, reason = person.effective_state(registry.today)
-    settings = person.services["postgres"]
+    state, reason = _state(registry, person, "postgres")
+    settings = person.services.get("postgres", {})
     return {
         "name": person.name,
         "kind": "person",
@@ -143,6 +143,18 @@ def _group_role(name: str, members: list[str], state: str) -> dict[str, Any]:
         "verifier": None,
         "members": members,
     }
+
+
+def _concerned(person: Person, service: str) -> bool:
+    """Who has the service, who had it until it was taken away, and who left, whatever the entry still says."""
+    return service in person.services or service in person.denied_services or person.state == "absent"
+
+
+def _state(registry: Registry, person: Person, service: str) -> tuple[str, str]:
+    state, reason = person.effective_state(registry.today)
+    if state == "present" and service not in person.services:
+        return "suspended", f"has no {service} any more"
+    return state, reason
 
 
 def _present(registry: Registry, service: str) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from ansible.module_utils.lyceum.registry.projection import registry_for
 
 from . import samples
@@ -55,9 +56,21 @@ def test_an_account_on_the_git_server() -> None:
     assert people["fmoreau"]["state"] == "absent"
 
 
-def test_who_has_no_account_is_not_there() -> None:
-    assert list(by_name(found("gitea", registry())["people"])) == ["amartin"]
+def test_who_never_had_an_account_is_not_there_and_who_left_is() -> None:
+    assert list(by_name(found("gitea", registry())["people"])) == ["amartin", "fmoreau"]
     assert found("gitea", registry())["organizations"] == []
+
+
+@pytest.mark.parametrize("service", ["gitea", "postgres"])
+def test_a_service_that_was_taken_away_is_closed(service: str) -> None:
+    raw = with_services()
+    raw["people"][1]["services"] = {service: None}
+    everything = found(service, raw)
+    bchen = by_name(everything["people"] if service == "gitea" else everything["roles"])["bchen"]
+    assert (bchen["state"], bchen["reason"]) == ("suspended", f"has no {service} any more")
+    if service == "postgres":
+        assert by_name(everything["databases"])["bchen"]["state"] == "present"
+        assert by_name(everything["roles"])["retina"]["members"] == ["amartin"]
 
 
 def test_affiliations_bring_services_and_admins_administer() -> None:
