@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import sys
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,11 +16,14 @@ from time import time
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-import httpx
-
 from ..errors import LyceumError
 from .errors import Ambiguous, NotReady, Permanent, ServiceError, Transient, Untrusted
 from .secret import Secret
+
+# httpx brings a program of its own along, whose libraries (where they are installed) take longer to load than all of
+# ours together. It does without when it cannot be imported.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+import httpx  # noqa: E402  (after the line above)
 
 # A repeated one of these does no harm (RFC 9110, 9.2.2), so that a lost answer needs no investigation.
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})

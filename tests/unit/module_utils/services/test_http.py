@@ -7,6 +7,8 @@ import datetime
 import json
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -372,3 +374,12 @@ def test_a_body_that_is_no_json_is_said_shortened() -> None:
     with pytest.raises(Permanent) as caught:
         Reply(502, {}, b"<html>\n  " + b"x" * 1000).json()
     assert str(caught.value) == f"the answer (status 502) is not JSON: '<html> {'x' * 293} ...'"
+
+
+def test_nothing_is_loaded_that_only_the_program_of_httpx_needs() -> None:
+    program = "import sys, lyceum.services.http; sys.exit({'click', 'rich', 'pygments'} & sys.modules.keys() or 0)"
+    core = Path(sys.modules[LyceumError.__module__].__file__ or "").parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={"PYTHONPATH": str(core)}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
