@@ -29,8 +29,15 @@ PACKAGES = Path("/usr/lib/postgresql")
 SCOPES = "write:admin,write:user,write:organization,write:repository"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
-# The tests' own settings make passwords cheap; what is measured here is what Gitea does by itself.
-SETTINGS = "[security]\nPASSWORD_HASH_ALGO = pbkdf2\n"
+# As the role sets it up. The tests' own settings make passwords cheap; here Gitea does what it does by itself.
+SETTINGS = """\
+[security]
+PASSWORD_HASH_ALGO = pbkdf2
+[server]
+SSH_CREATE_AUTHORIZED_KEYS_FILE = false
+[database]
+SQLITE_JOURNAL_MODE = WAL
+"""
 
 Empty = Callable[[], AbstractContextManager[Gitea]]
 
