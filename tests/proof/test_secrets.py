@@ -1,162 +1,48 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Secrets of the services: in no output, diff, log, journal, process list or configuration of git, on either side.
-
-The role that makes them says in its plan where each of them lives, and nothing else about it:
-
-    secrecy:
-      secrets: [{name: database password, path: /etc/gitea/secrets/database, where: host}]   # or: controller
-      state_dir: what runs keep on the controller
-      inventory: [what the hosts come from]
-      playbook: playbooks/services.yml
-
-A file with more in it than one secret has a `pattern` with a group. A secret may be in the files that are listed for
-it and nowhere else. Nothing found is only worth something where a bait was: each search is first shown to find one.
-"""
+"""Secrets of the services: in no output, diff, log, journal, process list or configuration of git, on either side."""
 
 from __future__ import annotations
 
-import os
 import secrets
-import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
-from plugin import PROJECT, Proof
-from secret_watch import Secrets, Watched
+import secret_scene
+from plugin import Proof
+from secret_scene import BAIT, Scene
+from secret_watch import Secrets
 from target import Target
 
 ROLE = "gitea"
 pytestmark = pytest.mark.role(ROLE)
 
-ROOTS = ["/etc", "/home", "/root", "/run", "/srv", "/tmp", "/var"]  # noqa: S108  (searched, not written)
-SEARCH_SECONDS = 300
-WATCH_SECONDS = 10
-BAIT = "bait"
-
-
-@dataclass
-class Scene:
-    """on_host, here: where secrets live. known: all of them, and the bait."""
-
-    target: Target
-    claims: dict[str, Any]
-    on_host: list[dict[str, str]]
-    here: list[dict[str, str]]
-    known: Secrets
-    bait: Secrets
-
-    def probe(self, action: str, **parameters: Any) -> dict[str, Any]:
-        answer: dict[str, Any] = self.target.probe(f"secrets_{action}", role="secrets", **parameters)
-        return answer
-
-    @property
-    def elsewhere(self) -> dict[str, str]:
-        """What the host does not know by itself."""
-        return (Secrets.here(self.here) | self.bait).reveal()
-
 
 @pytest.fixture(scope="session")
 def scene(target: Target) -> Iterator[Scene]:
+    """What the role says, with all secrets in memory and none planted yet."""
     claims = target.plan[ROLE].get("secrecy")
     if not claims or not claims["secrets"]:
         pytest.fail(f"the role {ROLE} does not say where its secrets are", pytrace=False)
-    on_host = [one for one in claims["secrets"] if one["where"] == "host"]
-    here = [one for one in claims["secrets"] if one["where"] == "controller"]
-    bait = Secrets({BAIT: secrets.token_hex(16)})
-    scene = Scene(target, claims, on_host, here, Secrets({}), bait)
-    scene.known = Secrets(scene.probe("read", sources=on_host)["known"]) | Secrets.here(here)
+    scene = Scene(target, claims, Secrets({BAIT: secrets.token_hex(16)}))
     yield scene
     scene.probe("uproot")
 
 
 @pytest.mark.control("secrets", "search files, configurations of git, journal and processes of the host")
 def test_the_host_has_them_nowhere_else(scene: Scene, proof: Proof) -> None:
-    scene.probe("plant", canary=scene.bait.reveal()[BAIT])
-    try:
-        seen = scene.probe("search", sources=scene.on_host, known=scene.elsewhere, roots=ROOTS, timeout=SEARCH_SECONDS)
-    finally:
-        scene.probe("uproot")
-    bait = {place for name, place in seen["found"] if name == BAIT}
-    for what, there in {
-        "files": any(place.endswith("/bait") for place in bait),
-        "configurations of git": any(place.endswith("/bait.git/config") for place in bait),
-        "journal": "the journal" in bait,
-        "command lines": any(place.startswith("the command line of") for place in bait),
-        "environments": any(place.startswith("the environment of") for place in bait),
-    }.items():
-        if not there:
-            proof.not_tested(f"the bait in the {what} was not found")
-    for path in seen["large"]:
-        proof.not_tested(f"{path} is too large to be searched")
-    found = [f"{name} in {place}" for name, place in seen["found"] if name != BAIT]
-    judge(proof, found)
-    if not found:
-        proof.held(
-            f"{len(scene.known)} secrets, {seen['files']} files, {seen['journal'] >> 20} MiB of journal,"
-            f" {seen['processes']} processes"
-        )
+    secret_scene.search_host(scene, proof)
 
 
 @pytest.mark.control("secrets", "watch output, diffs and processes of a whole run")
 def test_a_run_shows_none(scene: Scene, proof: Proof) -> None:
-    command = run_words(scene)
-    with ThreadPoolExecutor(1) as pool:
-        run = pool.submit(scene.known.watch, command, cwd=PROJECT, env=environment(scene))
-        on_host: list[str] = []
-        while True:
-            seen = scene.probe(
-                "watch", sources=scene.on_host, known=Secrets.here(scene.here).reveal(), seconds=WATCH_SECONDS
-            )
-            on_host += [f"{name} in {place} on the host" for name, place in seen["found"]]
-            if run.done():
-                break
-        watched: Watched = run.result()
-    if watched.status != 0:
-        proof.not_tested(f"the run failed with {watched.status}")
-    elif b"PLAY RECAP" not in watched.output or not watched.lines:
-        proof.not_tested("the run did nothing")
-    judge(proof, watched.found + on_host)
-    if watched.status == 0 and not watched.found + on_host:
-        proof.held(f"{len(watched.output) >> 10} KiB of output, {watched.lines} command lines on the controller")
+    secret_scene.watch_run(scene, proof)
 
 
 @pytest.mark.control("secrets", "search what runs keep on the controller")
 def test_the_controller_keeps_none(scene: Scene, proof: Proof) -> None:
-    folder = Path(scene.claims["state_dir"])
-    found, count = scene.known.found_below(folder, scene.here)
-    judge(proof, found)
-    if not count:
-        proof.not_tested(f"nothing is in {folder}")
-    elif not found:
-        proof.held(f"{count} files of the state directory")
+    secret_scene.search_controller(scene, proof)
 
 
 @pytest.mark.control("secrets", "look at who may read the files that secrets live in")
 def test_their_files_are_private(scene: Scene, proof: Proof) -> None:
-    for source in scene.on_host:
-        mode = scene.target.host.file(source["path"]).mode
-        (proof.broken if mode & 0o007 else proof.held)(f"{source['path']} has mode {mode:04o}")
-    for source in scene.here:
-        mode = Path(source["path"]).stat().st_mode & 0o7777
-        (proof.broken if mode & 0o077 else proof.held)(f"{source['name']} on the controller has mode {mode:04o}")
-
-
-def run_words(scene: Scene) -> list[str]:
-    """A run that changes nothing and says as much as Ansible can, for this host."""
-    words = [str(Path(sys.executable).with_name("ansible-playbook")), "--check", "--diff", "-vvv"]
-    for source in scene.claims["inventory"]:
-        words += ["--inventory", source]
-    return [*words, "--limit", f"{scene.target.name},localhost", scene.claims["playbook"]]
-
-
-def environment(scene: Scene) -> dict[str, str]:
-    return {**os.environ, "LYCEUM_STATE_DIR": scene.claims["state_dir"]}
-
-
-def judge(proof: Proof, found: list[str]) -> None:
-    for place in dict.fromkeys(found):
-        proof.broken(place)
+    secret_scene.look_at_modes(scene, proof)
