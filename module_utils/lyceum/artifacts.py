@@ -185,7 +185,9 @@ def run(params: Mapping[str, Any], check: bool = False) -> dict[str, Any]:
     """What the module returns. A file that is required and cannot be had makes `msg`."""
     cache = Cache(Path(params["directory"]), params.get("mirror") or "", params.get("seconds") or 5)
     found: dict[str, Any] = {}
-    actions, failures, missing = [], [], []
+    actions: list[str] = []
+    failures: list[str] = []
+    missing: list[str] = []
     for artifact in [Artifact.from_params(entry) for entry in params["artifacts"]]:
         path = cache.path(artifact)
         if check and artifact.sha256 and not path.is_file() and cache.sources(artifact):

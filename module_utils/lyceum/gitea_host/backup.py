@@ -71,24 +71,26 @@ class Backups:
             self._read_database(place / DATABASE)
         if (place / DATA).exists():
             for suffix in ("-wal", "-shm", "-journal"):  # of SQLite: they belong to the database of the failed release
-                for path in self.data.glob(f"*.db{suffix}"):
+                for path in self.data.glob(f"data/*.db{suffix}"):
                     path.unlink()
             words = ["tar", "--extract", "--same-owner", "--preserve-permissions", "--directory", str(self.data)]
             run([*words, "--file", str(place / DATA)], seconds=24 * HOUR, env={"PATH": PATH, "LC_ALL": "C.UTF-8"})
 
     def _read_database(self, path: Path) -> None:
         """In one transaction: the database is as it was, or nothing has changed."""
-        words = ["psql", "-X", "-q", "--no-password", "--single-transaction", "-v", "ON_ERROR_STOP=1"]
-        words += [
+        words = [
+            "psql",
+            "-X",
+            "-q",
+            "--no-password",
+            "--single-transaction",
+            "-v",
+            "ON_ERROR_STOP=1",
             "-d",
             self.database,
-            "-c",
-            "DROP SCHEMA public CASCADE",
-            "-c",
-            "CREATE SCHEMA public",
-            "-f",
-            "/dev/stdin",
         ]
+        words += ["-c", "SET client_min_messages = warning", "-c", "DROP SCHEMA public CASCADE"]
+        words += ["-c", "CREATE SCHEMA public", "-f", "-"]
         with path.open("rb") as stream:
             self.host.as_user(words, seconds=4 * HOUR, stdin=stream.fileno(), stdout=subprocess.DEVNULL)
 

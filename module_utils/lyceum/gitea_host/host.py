@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import pwd
 import re
 import socket
@@ -69,16 +70,15 @@ class Host:
         except KeyError as exc:
             raise LyceumError(f"there is no user {self.user}; run the role gitea without tags once") from exc
         environment = {"PATH": PATH, "LC_ALL": "C.UTF-8", "HOME": str(self.home), "USER": self.user}
+        switch = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
         return run(
             argv,
             seconds=seconds,
             stdout=stdout,
             stdin=stdin,
-            user=account.pw_uid,
-            group=account.pw_gid,
-            extra_groups=[],
             cwd=str(self.home),
             env=environment,
+            **({} if account.pw_uid == os.geteuid() else switch),
         )
 
     def systemctl(self, verb: str) -> None:
