@@ -73,6 +73,8 @@ def secrets_sources(sources):
             known.update({f"{source['name']} {number}": one for number, one in enumerate(filter(None, matches), 1)})
         else:
             known[source["name"]] = text.strip()
+    if not all(known.values()):
+        raise RuntimeError(f"empty: {', '.join(name for name, text in known.items() if not text)}")
     return known
 
 

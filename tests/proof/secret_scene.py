@@ -25,7 +25,7 @@ from typing import Any
 
 from plugin import PROJECT, Proof
 from secret_watch import Secrets, Watched
-from target import Target
+from target import ProbeError, Target
 
 ROOTS = ["/etc", "/home", "/root", "/run", "/srv", "/tmp", "/var"]  # noqa: S108  (searched, not written)
 SEARCH_SECONDS = 300
@@ -42,8 +42,13 @@ class Scene:
     bait: Secrets
 
     def probe(self, action: str, **parameters: Any) -> dict[str, Any]:
-        answer: dict[str, Any] = self.target.probe(f"secrets_{action}", role="secrets", **parameters)
-        return answer
+        """Like `Target.probe`. As in `secret_watch.search`, no failure shows what it was given."""
+        __tracebackhide__ = True
+        try:
+            return dict(self.target.probe(f"secrets_{action}", role="secrets", **parameters))
+        except Exception as exc:  # noqa: BLE001  (whatever it is, it is told)
+            message = f"{type(exc).__name__}: {exc}"
+        raise ProbeError(message)
 
     @property
     def on_host(self) -> list[dict[str, str]]:

@@ -22,6 +22,18 @@ HERE = Path(__file__).parent
 SEARCH: dict[str, Any] = runpy.run_path(str(HERE / "probe_secrets.py"), init_globals=vars(probe))
 
 
+def search(name: str, *arguments: Any) -> Any:
+    """Call a function of the search. pytest prints the arguments of the functions on the way to a failure, so that none
+    may be on it that was given a secret.
+    """
+    __tracebackhide__ = True
+    try:
+        return SEARCH[name](*arguments)
+    except Exception as exc:  # noqa: BLE001  (whatever it is, it is told)
+        message = f"{name}: {type(exc).__name__}: {exc}"
+    raise RuntimeError(message)
+
+
 @dataclass
 class Watched:
     """How a command ended. found: "name in place", of secrets only, never their text. lines: command lines seen."""
@@ -54,18 +66,17 @@ class Secrets:
     @classmethod
     def here(cls, sources: Sequence[Mapping[str, str]]) -> Secrets:
         """From files of the controller."""
-        return cls(SEARCH["secrets_sources"](sources))
+        return cls(search("secrets_sources", sources))
 
     def found_in(self, data: bytes, place: str) -> list[str]:
-        return [f"{name} in {place}" for name in sorted(SEARCH["secrets_in"](data, self._needles()))]
+        return [f"{name} in {place}" for name in sorted(search("secrets_in", data, self._needles()))]
 
     def found_below(self, folder: Path, own: Sequence[Mapping[str, str]] = ()) -> tuple[list[str], int]:
         """Where they are in the files of a folder, and how many files were read. own: their files, which are left
         out."""
         places = {os.path.realpath(source["path"]) for source in own}
-        found, count, large = SEARCH["secrets_files"](
-            [str(folder.resolve())], self._needles(), {path: list(self._known) for path in places}
-        )
+        allowed = {path: list(self._known) for path in places}
+        found, count, large = search("secrets_files", [str(folder.resolve())], self._needles(), allowed)
         unread = [path for path in large if Path(path).parent.name != "artifacts"]
         if unread:
             raise RuntimeError(f"too large to be searched: {', '.join(unread)}")
@@ -76,7 +87,7 @@ class Secrets:
         ended, result = threading.Event(), []
 
         def sample() -> None:
-            result.append(SEARCH["secrets_processes"](self._needles(), ended.is_set, os.geteuid()))
+            result.append(search("secrets_processes", self._needles(), ended.is_set, os.geteuid()))
 
         watcher = threading.Thread(target=sample)
         watcher.start()
@@ -97,5 +108,5 @@ class Secrets:
         return Watched(done.returncode, done.stdout, self.found_in(done.stdout, "the output") + found, lines)
 
     def _needles(self) -> dict[str, list[bytes]]:
-        needles: dict[str, list[bytes]] = SEARCH["secrets_needles"](self.reveal())
+        needles: dict[str, list[bytes]] = search("secrets_needles", self.reveal())
         return needles

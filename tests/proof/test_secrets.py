@@ -18,7 +18,7 @@ pytestmark = pytest.mark.role(ROLE)
 
 
 @pytest.fixture(scope="session")
-def scene(target: Target) -> Iterator[Scene]:
+def secrecy(target: Target) -> Iterator[Scene]:
     """What the role says, with all secrets in memory and none planted yet."""
     claims = target.plan[ROLE].get("secrecy")
     if not claims or not claims["secrets"]:
@@ -29,20 +29,20 @@ def scene(target: Target) -> Iterator[Scene]:
 
 
 @pytest.mark.control("secrets", "search files, configurations of git, journal and processes of the host")
-def test_the_host_has_them_nowhere_else(scene: Scene, proof: Proof) -> None:
-    secret_scene.search_host(scene, proof)
+def test_the_host_has_them_nowhere_else(secrecy: Scene, proof: Proof) -> None:
+    secret_scene.search_host(secrecy, proof)
 
 
 @pytest.mark.control("secrets", "watch output, diffs and processes of a whole run")
-def test_a_run_shows_none(scene: Scene, proof: Proof) -> None:
-    secret_scene.watch_run(scene, proof)
+def test_a_run_shows_none(secrecy: Scene, proof: Proof) -> None:
+    secret_scene.watch_run(secrecy, proof)
 
 
 @pytest.mark.control("secrets", "search what runs keep on the controller")
-def test_the_controller_keeps_none(scene: Scene, proof: Proof) -> None:
-    secret_scene.search_controller(scene, proof)
+def test_the_controller_keeps_none(secrecy: Scene, proof: Proof) -> None:
+    secret_scene.search_controller(secrecy, proof)
 
 
 @pytest.mark.control("secrets", "look at who may read the files that secrets live in")
-def test_their_files_are_private(scene: Scene, proof: Proof) -> None:
-    secret_scene.look_at_modes(scene, proof)
+def test_their_files_are_private(secrecy: Scene, proof: Proof) -> None:
+    secret_scene.look_at_modes(secrecy, proof)

@@ -7,6 +7,7 @@ import base64
 import gzip
 import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import quote
@@ -122,3 +123,37 @@ def test_nobody_is_shown_a_secret(known: Secrets, tmp_path: Path) -> None:
     shown = f"{known} {known!r} {known | known!r} {known.watch([PYTHON, '-c', 'print(1)'])!r} {vars(known)}"
     assert TEXT not in shown
     assert "token" in shown
+
+
+FAILING = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {proof!r})
+import plugin
+from secret_scene import Scene
+from secret_watch import Secrets
+
+TEXT = Path({file!r}).read_text()
+
+class Broken:
+    def probe(self, *words, **parameters):
+        raise ValueError("no connection")
+
+def test_search():
+    Secrets({{"pin": TEXT}}).found_in(b"", "nothing")
+
+def test_probe():
+    Scene(Broken(), {{"secrets": []}}, Secrets({{"bait": TEXT}})).probe("search", known={{"pin": TEXT}})
+"""
+
+
+def test_no_failure_shows_a_secret(tmp_path: Path) -> None:
+    file, test = tmp_path / "pin", tmp_path / "test_failing.py"
+    file.write_text("pin-9876")
+    test.write_text(FAILING.format(proof=str(Path(__file__).parents[1] / "proof"), file=str(file)))
+    words = ["-m", "pytest", "-p", "no:cacheprovider", f"--rootdir={tmp_path}", "--tb=long", str(test)]
+    done = subprocess.run([PYTHON, *words], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert "2 failed" in done.stdout, done.stdout
+    assert "pin is too short to be looked for" in done.stdout
+    assert "ValueError: no connection" in done.stdout
+    assert "pin-9876" not in done.stdout + done.stderr
