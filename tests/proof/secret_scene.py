@@ -24,13 +24,14 @@ from pathlib import Path
 from typing import Any
 
 from plugin import PROJECT, Proof
-from secret_watch import Secrets, Watched
+from secret_watch import SEARCH, Secrets, Watched
 from target import ProbeError, Target
 
 ROOTS = ["/etc", "/home", "/root", "/run", "/srv", "/tmp", "/var"]  # noqa: S108  (searched, not written)
 SEARCH_SECONDS = 300
 WATCH_SECONDS = 10
 BAIT = "bait"
+LARGEST = SEARCH["LARGEST"]
 
 
 @dataclass
@@ -119,12 +120,14 @@ def watch_run(scene: Scene, proof: Proof) -> None:
 
 def search_controller(scene: Scene, proof: Proof) -> None:
     folder = Path(scene.claims["state_dir"])
-    found, count = scene.known.found_below(folder, scene.here)
+    found, count, large = scene.known.found_below(folder, scene.here)
     judge(proof, found)
+    # Disks of lab hosts and programs for hosts, which are no words of a run.
+    rest = f", without {len(large)} of more than {LARGEST >> 20} MiB" if large else ""
     if not count:
         proof.not_tested(f"nothing is in {folder}")
     elif not found:
-        proof.held(f"{count} files of the state directory")
+        proof.held(f"{count} files of the state directory{rest}")
 
 
 def look_at_modes(scene: Scene, proof: Proof) -> None:

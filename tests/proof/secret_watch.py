@@ -71,16 +71,14 @@ class Secrets:
     def found_in(self, data: bytes, place: str) -> list[str]:
         return [f"{name} in {place}" for name in sorted(search("secrets_in", data, self._needles()))]
 
-    def found_below(self, folder: Path, own: Sequence[Mapping[str, str]] = ()) -> tuple[list[str], int]:
-        """Where they are in the files of a folder, and how many files were read. own: their files, which are left
-        out."""
-        places = {os.path.realpath(source["path"]) for source in own}
-        allowed = {path: list(self._known) for path in places}
+    def found_below(self, folder: Path, own: Sequence[Mapping[str, str]] = ()) -> tuple[list[str], int, list[str]]:
+        """Where they are in the files of a folder, how many files were read, and which were too large for it.
+
+        own: their files, where they may be.
+        """
+        allowed = {os.path.realpath(source["path"]): list(self._known) for source in own}
         found, count, large = search("secrets_files", [str(folder.resolve())], self._needles(), allowed)
-        unread = [path for path in large if Path(path).parent.name != "artifacts"]
-        if unread:
-            raise RuntimeError(f"too large to be searched: {', '.join(unread)}")
-        return [f"{name} in {path}" for name, path in found], count
+        return [f"{name} in {path}" for name, path in found], count, large
 
     def watch(self, command: Sequence[str], **options: Any) -> Watched:
         """Run a command. All processes of ours are looked at until it ends, and all that it says when it has."""
