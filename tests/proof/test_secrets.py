@@ -20,9 +20,10 @@ pytestmark = pytest.mark.role(ROLE)
 @pytest.fixture(scope="session")
 def secrecy(target: Target) -> Iterator[Scene]:
     """What the role says, with all secrets in memory and none planted yet."""
-    claims = target.plan[ROLE].get("secrecy")
-    if not claims or not claims["secrets"]:
-        pytest.fail(f"the role {ROLE} does not say where its secrets are", pytrace=False)
+    plan = target.plan[ROLE]
+    if not plan["version"]:
+        pytest.skip("there is no Gitea: its program could not be had")
+    claims = plan["secrecy"]
     scene = Scene(target, claims, Secrets({BAIT: secrets.token_hex(16)}))
     yield scene
     scene.probe("uproot")
