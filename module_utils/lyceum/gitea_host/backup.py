@@ -95,9 +95,10 @@ class Backups:
             self.host.as_user(words, seconds=4 * HOUR, stdin=stream.fileno(), stdout=subprocess.DEVNULL)
 
     def prune(self, keep: int) -> list[str]:
-        """Remove all but the newest. Their names."""
-        found = sorted(path for path in self.folder.iterdir() if (path / COMPLETE).exists())
-        gone = found[: max(0, len(found) - keep)]
+        """Remove all but the newest, and what a killed run left half made. Their names."""
+        places = sorted(path for path in self.folder.iterdir() if path.is_dir())
+        whole = [path for path in places if (path / COMPLETE).exists()]
+        gone = [path for path in places if path not in whole[max(0, len(whole) - keep) :]]
         for path in gone:
             shutil.rmtree(path)
         return [path.name for path in gone]

@@ -145,7 +145,7 @@ def _first(wanted: Wanted) -> None:
 def _prepare(wanted: Wanted, seen: Seen) -> dict[str, str]:
     """Stop the server and keep what it has; it goes on as before if that fails."""
     known = token_of(wanted)
-    if known and wanted.host.problem(known, wanted.bot):
+    if known and seen.active and wanted.host.problem(known, wanted.bot):
         known = ""  # it does not know the bot now either: that alone shall not turn the upgrade back
     wanted.host.systemctl("stop")
     try:

@@ -42,5 +42,6 @@ def test_half_a_backup_is_not_put_back(machine: Machine) -> None:
 def test_only_the_newest_stay(machine: Machine) -> None:
     for name in ("1", "2", "3"):
         backups(machine).make(name)
-    assert backups(machine).prune(2) == ["1"]
+    (machine.folder / "backups/25-half-made").mkdir()
+    assert backups(machine).prune(2) == ["1", "25-half-made"]
     assert sorted(path.name for path in (machine.folder / "backups").iterdir()) == ["2", "3"]
