@@ -12,31 +12,40 @@ HEADER = ["person", "running", "allowed", "longest", "idle for", "stopped by us"
 POLICY_KEYS = ("name", "uid", "gid", "home", "email", "limits")
 
 
-def containers_policies(people: Iterable[Mapping[str, Any]], directory: str, *, present: bool) -> list[dict[str, Any]]:
-    """The policy file of each person, as it should be or as one that should be gone."""
+def containers_policies(people: Iterable[Mapping[str, Any]], directory: str) -> list[dict[str, Any]]:
+    """The policy file of each person who may run containers; gone for everybody else."""
     files = []
     for person in people:
         entry = {"path": f"{directory}/{person['name']}.json", "person": person["name"], "mode": "0600"}
-        if present:
+        if may_run(person):
             policy = {key: person[key] for key in POLICY_KEYS if key in person}
-            entry["content"] = f"{json.dumps(policy, indent=1, sort_keys=True)}\n"
-        files.append({**entry, "state": "present" if present else "absent"})
+            files.append({**entry, "content": f"{json.dumps(policy, indent=1, sort_keys=True)}\n", "state": "present"})
+        else:
+            files.append({**entry, "state": "absent"})
     return files
 
 
 def containers_linger_files(
-    people: Iterable[Mapping[str, Any]], directory: str, lingering: Collection[str]
+    people: Iterable[Mapping[str, Any]], directory: str, policy: str | Collection[str]
 ) -> list[dict[str, Any]]:
-    """The file by which logind lets a person's processes go on after the last logout. Only for who may run any."""
-    return [
-        {
-            "path": f"{directory}/{person['name']}",
-            "person": person["name"],
-            "content": "",
-            "state": "present" if may_run(person) and person["name"] in lingering else "absent",
-        }
-        for person in people
-    ]
+    """The file by which logind lets a person's processes go on after the last logout. Only for who may run any.
+
+    policy: everybody, nobody, names, or running: then the tool on the host decides about those who may run containers.
+    """
+    files = []
+    for person in people:
+        if may_run(person) and policy == "running":
+            continue
+        wanted = policy == "everybody" if isinstance(policy, str) else person["name"] in policy
+        files.append(
+            {
+                "path": f"{directory}/{person['name']}",
+                "person": person["name"],
+                "content": "",
+                "state": "present" if may_run(person) and wanted else "absent",
+            }
+        )
+    return files
 
 
 def may_run(person: Mapping[str, Any]) -> bool:

@@ -10,6 +10,6 @@ import ansible.module_utils
 
 ROOT = Path(__file__).resolve().parent.parent
 
-for folder in ("library", "filter_plugins", "callback_plugins"):
+for folder in ("library", "filter_plugins", "lookup_plugins", "callback_plugins"):
     sys.path.insert(0, str(ROOT / folder))
 ansible.module_utils.__path__.append(str(ROOT / "module_utils"))

@@ -117,7 +117,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    VERDICTS.extend(core.Verdict.from_dict(verdict) for verdict in node.workeroutput.get("proof_verdicts", ()))
+    # A process that died has no output; pytest-xdist itself calls that a failure.
+    output = getattr(node, "workeroutput", {})
+    VERDICTS.extend(core.Verdict.from_dict(verdict) for verdict in output.get("proof_verdicts", ()))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -183,7 +183,8 @@ def mirror(path: Path) -> Path:
 SOURCES = [
     path
     for path in PYTHON
-    if path.relative_to(ROOT).parts[0] in {"library", "module_utils", "filter_plugins", "callback_plugins"}
+    if path.relative_to(ROOT).parts[0]
+    in {"library", "module_utils", "filter_plugins", "lookup_plugins", "callback_plugins"}
     if path.name not in {"__init__.py", "__main__.py"}
 ]
 

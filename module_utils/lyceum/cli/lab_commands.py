@@ -221,7 +221,7 @@ def check_steps() -> list[Step]:
     """All checks, the quick ones first."""
     modules = sorted(path.stem for path in ROOT.glob("library/*.py"))
     roles = sorted(path.name for path in ROOT.glob("roles/*/") if path.is_dir())
-    plugins = [folder for folder in ("library", "filter_plugins", "callback_plugins") if (ROOT / folder).is_dir()]
+    plugins = ["library", "filter_plugins", "lookup_plugins", "callback_plugins"]
     demo = command("./lyceum", "demo", LYCEUM_STATE_DIR=str(TEST_STATE / "demo"))
     return [
         Step("Lint and format of Python", (command("ruff", "check", "."), command("ruff", "format", "--check", "."))),

@@ -24,30 +24,37 @@ PERSON: dict[str, Any] = {
 
 
 def test_a_policy_is_what_the_host_tool_reads() -> None:
-    [file] = containers_policies([PERSON], "/etc/lyceum/containers.d", present=True)
+    [file] = containers_policies([PERSON], "/etc/lyceum/containers.d")
     assert (file["path"], file["mode"]) == ("/etc/lyceum/containers.d/amartin.json", "0600")
     assert (file["person"], file["state"]) == ("amartin", "present")
     policy = Policy.from_dict(json.loads(file["content"]))
     assert (policy.name, policy.uid, policy.containers, policy.idle_seconds) == ("amartin", 2001, 2, None)
 
 
-def test_who_has_no_containers_has_no_policy() -> None:
-    [file] = containers_policies([PERSON], "/d", present=False)
+@pytest.mark.parametrize("change", [{"state": "suspended"}, {"access": "jail"}])
+def test_who_has_no_containers_has_no_policy(change: dict[str, str]) -> None:
+    [file] = containers_policies([{**PERSON, **change}], "/d")
     assert (file["state"], "content" in file) == ("absent", False)
 
 
 @pytest.mark.parametrize(
-    ("change", "lingering", "state"),
+    ("change", "policy", "states"),
     [
-        ({}, ["amartin"], "present"),
-        ({}, [], "absent"),
-        ({"state": "suspended"}, ["amartin"], "absent"),
-        ({"access": "sftp"}, ["amartin"], "absent"),
+        ({}, "everybody", ["present"]),
+        ({}, ["amartin"], ["present"]),
+        ({}, ["bchen"], ["absent"]),
+        ({}, [], ["absent"]),
+        ({}, "nobody", ["absent"]),
+        ({}, "running", []),
+        ({"state": "suspended"}, "everybody", ["absent"]),
+        ({"state": "suspended"}, "running", ["absent"]),
+        ({"access": "sftp"}, ["amartin"], ["absent"]),
     ],
 )
-def test_only_who_may_run_something_lingers(change: dict[str, str], lingering: list[str], state: str) -> None:
-    [file] = containers_linger_files([{**PERSON, **change}], "/linger", lingering)
-    assert (file["path"], file["state"], file["content"]) == ("/linger/amartin", state, "")
+def test_only_who_may_run_something_lingers(change: dict[str, str], policy: str | list[str], states: list[str]) -> None:
+    files = containers_linger_files([{**PERSON, **change}], "/linger", policy)
+    assert [file["state"] for file in files] == states
+    assert all((file["path"], file["content"]) == ("/linger/amartin", "") for file in files)
 
 
 def shown(**person: Any) -> dict[str, Any]:
