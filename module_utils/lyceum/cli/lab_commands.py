@@ -154,12 +154,12 @@ def run_demo(arguments: argparse.Namespace) -> int:
         for step in steps:
             if runner.run(step).failed:
                 return 1
-    print(summary(arguments, runner.changed, time.monotonic() - began))
+    print(summary(arguments, runner, time.monotonic() - began))
     return 0
 
 
-def summary(arguments: argparse.Namespace, changed: int, seconds: float) -> str:
-    """Where to look after a demonstration."""
+def summary(arguments: argparse.Namespace, runner: Runner, seconds: float) -> str:
+    """Where to look after a demonstration, and what could not be had in it."""
     option = "" if arguments.inventory == LAB_INVENTORY else f" -i {shlex.quote(arguments.inventory)}"
     hosts = [
         line.split()[1] for line in (state_dir() / "lab" / "ssh_config").read_text().splitlines() if line[:5] == "Host "
@@ -174,8 +174,10 @@ def summary(arguments: argparse.Namespace, changed: int, seconds: float) -> str:
         f"  ./lyceum audit --verify{option}",
         f"  {shown(state_dir() / 'logs')}/demo-*.log",
         f"Remove everything: ./lyceum demo --destroy{option}",
+        *(["", "What this lab does without, and why:"] if runner.not_enforced else []),
+        *(f"  {text}" for text in runner.not_enforced),
         "",
-        f"demo: every control held; changed={changed} over all playbooks, {seconds:.0f} s",
+        f"demo: every control held; changed={runner.changed} over all playbooks, {seconds:.0f} s",
     ]
     return "\n".join(lines)
 

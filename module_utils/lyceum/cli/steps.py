@@ -27,6 +27,7 @@ MARK = "LYCEUM_STEP"
 connections ssh keeps open, leave the process group they were started in."""
 
 RECAP = re.compile(r"^\S+ +: ok=\d+ +changed=(\d+) +unreachable=\d+ +failed=\d+ ", re.MULTILINE)
+NOT_ENFORCED = re.compile(r"^NOT ENFORCED (.+)$", re.MULTILINE)
 COUNT = re.compile(r"(\d+) (passed|failed|errors?)\b")
 
 
@@ -59,7 +60,8 @@ class Step:
 @dataclass
 class Result:
     """What came of a step. changed: changed tasks over all hosts and playbooks. passed, failed: tests in it, 1 or 0
-    for a step that counts none. skipped: why it could not be done on this machine; then nothing has passed."""
+    for a step that counts none. skipped: why it could not be done on this machine; then nothing has passed.
+    not_enforced: what the hosts of a playbook cannot hold anybody to, host first."""
 
     step: Step
     seconds: float = 0.0
@@ -67,6 +69,7 @@ class Result:
     passed: int = 0
     failed: int = 0
     skipped: str = ""
+    not_enforced: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -85,6 +88,11 @@ class Runner:
     def changed(self) -> int:
         """Changed tasks so far."""
         return sum(result.changed for result in self.results)
+
+    @property
+    def not_enforced(self) -> list[str]:
+        """What the hosts cannot hold anybody to, each once."""
+        return list(dict.fromkeys(text for result in self.results for text in result.not_enforced))
 
     def run(self, step: Step) -> Result:
         """Run one step to its end, showing what it does. Its output goes to a log under the state directory."""
@@ -105,6 +113,7 @@ class Runner:
         text = log.read_text(errors="replace")
         result.seconds = time.monotonic() - began
         result.changed = sum(int(found) for found in RECAP.findall(text))
+        result.not_enforced = NOT_ENFORCED.findall(text)
         wrong = f"ended with status {status}" if status else ""
         if not wrong and step.expect and not re.search(step.expect, text):
             wrong = f"its output has no {step.expect!r}"

@@ -23,6 +23,7 @@ class Script:
         self.fail = ""
         self.interrupt = ""
         self.changed = 0
+        self.not_enforced: list[str] = []
         monkeypatch.setenv("LYCEUM_STATE_DIR", str(state))
         lab = state / "lab"
         (lab / "keys").mkdir(parents=True)
@@ -35,7 +36,7 @@ class Script:
             if self.interrupt and self.interrupt in step.title:
                 raise KeyboardInterrupt
             failed = int(bool(self.fail) and self.fail in step.title)
-            runner.results.append(Result(step, 1.0, self.changed, 1 - failed, failed))
+            runner.results.append(Result(step, 1.0, self.changed, 1 - failed, failed, not_enforced=self.not_enforced))
             return runner.results[-1]
 
         monkeypatch.setattr(Runner, "run", run)
@@ -67,6 +68,14 @@ def test_the_demo_counts_changes(script: Script, capsys: pytest.CaptureFixture[s
     script.changed = 2
     main(["demo", "--keep"])
     assert "changed=8 over all playbooks" in capsys.readouterr().out
+
+
+def test_the_demo_says_what_it_does_without(script: Script, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["demo"])
+    assert "does without" not in capsys.readouterr().out
+    script.not_enforced = ["lab-debian12: gitea 1.26.2 is not there"]
+    main(["demo"])
+    assert "does without, and why:\n  lab-debian12: gitea 1.26.2 is not there\n\n" in capsys.readouterr().out
 
 
 def test_a_failing_step_ends_the_demo(script: Script, capsys: pytest.CaptureFixture[str]) -> None:

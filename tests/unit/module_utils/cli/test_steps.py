@@ -65,6 +65,13 @@ def test_changes_are_summed_over_hosts_and_steps(runner: steps.Runner) -> None:
     assert "changed=3" in shown(runner)
 
 
+def test_what_hosts_do_not_enforce_is_kept_once(runner: steps.Runner) -> None:
+    code = f"print({'NOT ENFORCED one: gitea: no mirror' + chr(10) + 'x NOT ENFORCED not at its beginning'!r})"
+    for _ in range(2):
+        assert runner.run(steps.Step("Play", (python(code),))).not_enforced == ["one: gitea: no mirror"]
+    assert runner.not_enforced == ["one: gitea: no mirror"]
+
+
 def test_what_follows_the_recap_is_shown_where_asked(runner: steps.Runner) -> None:
     code = f"print({RECAP + chr(10) + 'person  host' + chr(10) + 'a  created'!r})"
     runner.run(steps.Step("Quiet", (python(code),)))
