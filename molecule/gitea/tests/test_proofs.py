@@ -4,3 +4,4 @@
 from __future__ import annotations
 
 from test_gitea import *  # noqa: F403
+from test_secrets import *  # noqa: F403
