@@ -14,7 +14,7 @@ import re
 import stat
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -155,6 +155,7 @@ class Outcome:
     failures: dict[str, str] = field(default_factory=dict)
     unmanaged: list[str] = field(default_factory=list)
     seen: dict[str, Seen] = field(default_factory=dict)
+    missing_units: frozenset[str] = frozenset()
 
 
 def read_wanted(entries: Iterable[Mapping[str, Any]]) -> tuple[list[Wanted], dict[str, str]]:
@@ -301,7 +302,7 @@ def apply(outcome: Outcome, places: Places) -> None:
             for unit in decision.wanted.reload:
                 units.setdefault(unit, []).append(name)
     for unit, names in units.items():
-        words = _reload(unit)
+        words = "" if unit in outcome.missing_units else _reload(unit)
         if words:
             outcome.failures.update(dict.fromkeys(names, f"{unit} does not read it: {words}"))
     for decision in outcome.decisions:
@@ -337,17 +338,36 @@ def _put(path: Path, text: str, mode: int, owner: tuple[int, int]) -> None:
         raise LyceumError(failures[path])
 
 
-def _reload(unit: str) -> str:
-    """Units that do not run read it when they start."""
+def _missing_units(units: Sequence[str]) -> frozenset[str]:
+    """Those that are not installed, as on a host whose services come after its certificates."""
+    if not units:
+        return frozenset()
     try:
         done = subprocess.run(
-            ["systemctl", "try-reload-or-restart", unit], capture_output=True, text=True, check=False, timeout=120
-        )
+            ["systemctl", "show", "--property=LoadState", "--value", "--", *units],
+            capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return frozenset()  # the reload says what is wrong
+    states = done.stdout.split()
+    return frozenset(unit for unit, state in zip(units, states) if state == "not-found")
+
+
+def _reload(unit: str) -> str:
+    """Units that do not run, or that are not even installed yet, read it when they start."""
+    try:
+        done = _systemctl("show", "--property=LoadState", "--value", unit)
+        if done.stdout.strip() != "not-found":
+            done = _systemctl("try-reload-or-restart", unit)
     except FileNotFoundError:
         return "systemctl is not installed"
     except subprocess.TimeoutExpired:
         return "it did not answer within two minutes"
     return "" if done.returncode == 0 else done.stderr.strip() or f"exit status {done.returncode}"
+
+
+def _systemctl(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["systemctl", *words], capture_output=True, text=True, check=False, timeout=120)
 
 
 def carry_out(
@@ -363,6 +383,7 @@ def carry_out(
             outcome.decisions.append(decide(one, seen, rules))
         except LyceumError as exc:
             outcome.failures[one.name] = str(exc)
+    outcome.missing_units = _missing_units(sorted({unit for one in listed if not one.absent for unit in one.reload}))
     if places.directory.is_dir():
         known = {one.name for one in listed} | set(refused)
         outcome.unmanaged = sorted(path.name for path in places.directory.iterdir() if path.name not in known)
@@ -409,11 +430,19 @@ def result(outcome: Outcome, rules: Rules, *, check: bool) -> dict[str, Any]:
         "acme": [{"name": one.wanted.name, "why": one.acme} for one in outcome.decisions if one.acme],
         "certificates": listed,
         "unmanaged": outcome.unmanaged,
-        "notes": [f"{one.wanted.name} {one.note}" for one in outcome.decisions if one.note],
+        "notes": _notes(outcome),
     }
     if outcome.failures:
         failures = outcome.failures
         found["msg"] = "; ".join(f"certificate {name}: {failures[name]}" for name in sorted(failures))
+    return found
+
+
+def _notes(outcome: Outcome) -> list[str]:
+    found = [f"{one.wanted.name} {one.note}" for one in outcome.decisions if one.note]
+    for one in outcome.decisions:
+        units = [unit for unit in one.wanted.reload if unit in outcome.missing_units and not one.wanted.absent]
+        found += [f"{one.wanted.name} is for {unit}, a unit this host does not have" for unit in units]
     return found
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,15 @@ from .conftest import DAY, Authority
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 OURS = grp.getgrgid(os.getegid()).gr_name
+REAL_MISSING_UNITS = certificates._missing_units
 
 
 @pytest.fixture
 def places(tmp_path: Path) -> Places:
     return Places(tmp_path / "certificates", tmp_path / "live")
+
+
+RELOAD = certificates._reload
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +41,7 @@ def units(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return "it is broken" if unit == "broken" else ""
 
     monkeypatch.setattr(certificates, "_reload", reload)
+    monkeypatch.setattr(certificates, "_missing_units", lambda units: frozenset(units) & {"later"})
     return called
 
 
@@ -224,6 +230,53 @@ def test_a_unit_that_does_not_take_it(run: Run, places: Places) -> None:
     assert result["msg"] == "certificate a: broken does not read it: it is broken"
     assert places.waits("a").exists()
     assert not places.waits("b").exists()
+
+
+@pytest.mark.parametrize(
+    ("unit", "asked", "words"),
+    [
+        ("not-there.service", [], ""),
+        ("runs.service", ["runs.service"], ""),
+        ("broken.service", ["broken.service"], "no"),
+    ],
+)
+def test_a_unit_that_is_not_installed_yet_has_nothing_to_read(
+    monkeypatch: pytest.MonkeyPatch, unit: str, asked: list[str], words: str
+) -> None:
+    called = []
+
+    def systemctl(verb: str, *rest: str) -> subprocess.CompletedProcess[str]:
+        if verb == "show":
+            return subprocess.CompletedProcess([], 0, "not-found\n" if unit == "not-there.service" else "loaded\n", "")
+        assert verb == "try-reload-or-restart"
+        called.extend(rest)
+        return subprocess.CompletedProcess([], unit == "broken.service", "", "no\n")
+
+    monkeypatch.setattr(certificates, "_systemctl", systemctl)
+    assert RELOAD(unit) == words
+    assert called == asked
+
+
+def test_a_unit_that_is_installed_later(run: Run, units: list[str], places: Places) -> None:
+    result = run.whole(entry(reload=["later", "nginx"]))
+    assert "msg" not in result or result["msg"] is None
+    assert (units, places.waits("a").exists()) == (["nginx"], False)
+    again = run.once(entry(reload=["later", "nginx"]), check=True)
+    assert (again["changed"], again["notes"]) == (False, ["a is for later, a unit this host does not have"])
+
+
+@pytest.mark.parametrize(
+    ("said", "missing"),
+    [("not-found\n\nloaded\n", {"a"}), ("masked\n\nloaded\n", set()), ("loaded\n\nnot-found\n", {"b"}), ("", set())],
+)
+def test_units_that_are_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, missing: set[str]
+) -> None:
+    program = tmp_path / "systemctl"
+    program.write_text(f"#!/bin/sh\nprintf '{said}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert REAL_MISSING_UNITS(["a", "b"]) == missing
 
 
 def test_a_key_that_everybody_may_read_is_closed(run: Run, places: Places) -> None:
