@@ -123,7 +123,7 @@ unmanaged:
   elements: str
   sample: []
 notes:
-  description: Given certificates that end soon.
+  description: Given certificates that end soon, and units to reload that the host does not have.
   returned: always
   type: list
   elements: str

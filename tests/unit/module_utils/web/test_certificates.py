@@ -269,9 +269,7 @@ def test_a_unit_that_is_installed_later(run: Run, units: list[str], places: Plac
     ("said", "missing"),
     [("not-found\n\nloaded\n", {"a"}), ("masked\n\nloaded\n", set()), ("loaded\n\nnot-found\n", {"b"}), ("", set())],
 )
-def test_units_that_are_missing(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, missing: set[str]
-) -> None:
+def test_units_that_are_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, missing: set[str]) -> None:
     program = tmp_path / "systemctl"
     program.write_text(f"#!/bin/sh\nprintf '{said}'\n")
     program.chmod(0o755)
