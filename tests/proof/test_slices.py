@@ -319,10 +319,12 @@ def test_quota(scene: Scene, proof: Proof) -> None:
     scene.start(person, BURN, BURN_SECONDS, int(cores) + 2, "all")
     wait_until_all_burn(scene, [person])
     used, held_back = 0.0, 0
-    for _ in range(3):  # others may need the machine at first
+    # Others may need the machine at first, and where it is short of time its clock runs behind. What no quota holds
+    # back uses too much each time.
+    for _ in range(3):
         seconds, grown = scene.watch([person], 3)
         used, held_back = grown[person.name]["cpu"] / 1e6 / seconds, grown[person.name].get("throttled", 0)
-        if held_back or used > with_tolerance(cores):
+        if held_back and used <= with_tolerance(cores):
             break
     detail = f"{person.name} uses {used:.2f} of {cores:g} cores"
     if used > with_tolerance(cores):

@@ -61,6 +61,12 @@ def test_directories(target: Target, path: str, owner: str, group: str, mode: in
     assert target.host.check_output("getfacl -cpE %s", path).strip() == acl
 
 
+def test_a_boot_opens_nothing(target: Target) -> None:
+    # As at each boot; systemd's own home.conf says 0755.
+    target.host.check_output("systemd-tmpfiles --create --remove --boot --exclude-prefix=/dev")
+    assert target.host.file("/srv").mode == 0o711
+
+
 def test_names_are_links_and_the_old_one_is_gone(target: Target) -> None:
     assert target.host.file("/srv/projects/retina").linked_to == "/srv/projects/.gid/11001"
     assert not target.host.file("/srv/projects/eyes").exists
