@@ -169,7 +169,7 @@ def postgres_many(person, count, port):
 
 
 def postgres_greeting(user, database, tls, port):
-    """What the server wants of a client that has named itself: {wants} or {error}; tls: whether TLS comes first."""
+    """What the server wants of a client that has named itself: {wants} or {refused}; tls: whether TLS comes first."""
     with socket.create_connection(("127.0.0.1", port), 10) as plain:
         wire = secured(plain, "localhost", verify=False) if tls else plain
         fields = b"".join(part.encode() + b"\0" for part in ("user", user, "database", database))
@@ -181,7 +181,7 @@ def postgres_greeting(user, database, tls, port):
         code = struct.unpack("!I", body[:4])[0]
         return {"wants": AUTHENTICATION.get(code, f"authentication {code}")}
     parts = {part[:1].decode(): part[1:].decode(errors="replace") for part in body.split(b"\0") if part}
-    return {"error": f"{parts.get('C')} {parts.get('M')}"} if kind == b"E" else {"wants": f"message {kind!r}"}
+    return {"refused": f"{parts.get('C')} {parts.get('M')}"} if kind == b"E" else {"wants": f"message {kind!r}"}
 
 
 def postgres_certificate(hostname, port):

@@ -203,12 +203,12 @@ def test_without_tls(scene: Scene, proof: Proof) -> None:
     needs_network(scene)
     for user in (scene.people[0], "postgres", "nobody-of-this-name"):
         told = scene.probe("greeting", user=user, database=user, tls=False)
-        if "error" in told and ("no encryption" in told["error"] or "rejects connection" in told["error"]):
+        if "no encryption" in told.get("refused", "") or "rejects connection" in told.get("refused", ""):
             proof.held(user)
         elif "wants" in told:
             proof.broken(f"{user}: the server goes on without TLS and wants {told['wants']}")
         else:
-            proof.not_tested(f"{user}: {told['error']}")
+            proof.not_tested(f"{user}: {told['refused']}")
 
 
 @pytest.mark.control("network", "a password in clear or as md5, or none at all")
@@ -221,7 +221,7 @@ def test_only_scram(scene: Scene, proof: Proof) -> None:
         elif "wants" in told:
             proof.broken(f"of {user} the server wants {told['wants']}")
         else:
-            proof.not_tested(f"{user}: {told['error']}")
+            proof.not_tested(f"{user}: {told['refused']}")
 
 
 @pytest.mark.control("network", "the right password, which the server keeps as md5")
@@ -249,7 +249,7 @@ def test_wrong_password(scene: Scene, proof: Proof) -> None:
 def test_superuser_over_the_network(scene: Scene, proof: Proof) -> None:
     needs_network(scene)
     told = scene.probe("greeting", user="postgres", database="postgres", tls=True)
-    if "rejects connection" in told.get("error", ""):
+    if "rejects connection" in told.get("refused", ""):
         proof.held("postgres")
     else:
         proof.broken(f"the server answers: {told}")

@@ -47,6 +47,6 @@ def test_a_text_with_a_zero_byte() -> None:
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(value=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
+@given(value=st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"])))
 def test_the_server_reads_back_what_was_meant(cluster: Cluster, value: str) -> None:
     assert cluster.sql(f"SELECT {sql.text(value)}") == [(value,)]
