@@ -214,11 +214,12 @@ def outcome_of(
     actions = [*_action(places.main, observed.main, text)]
     for name in sorted({*chosen, *observed.sites}):
         actions += _action(places.site(name), observed.sites.get(name), chosen.get(name))
-    # Also when an earlier run was killed between the files and the reload.
+    # Also when an earlier run was killed between the files and the reload; and whenever a file is not as it was, since
+    # others reload, too: nginx may serve what somebody else wrote there.
     fingerprint = digest({str(places.main): text, **{str(places.site(name)): new for name, new in chosen.items()}})
     return Outcome(
         actions=actions,
-        reload=fingerprint != observed.loaded,
+        reload=bool(actions) or fingerprint != observed.loaded,
         failures=failures,
         waiting=waiting,
         unmanaged=sorted(set(observed.sites) - set(wish.sites) - set(wish.refused) - set(wish.absent)),
@@ -255,7 +256,8 @@ def digest(texts: Mapping[str, str]) -> str:
 
 def apply(outcome: Outcome, observed: Observed, places: Places, nginx: Nginx) -> None:
     """Write the files, test them where they are, load them. Raises CommandError; the old ones are back and loaded."""
-    loading = False
+    loading, again = False, ""
+    places.loaded.unlink(missing_ok=True)
     try:
         _write([(action.path, action.after) for action in outcome.actions])
         words = nginx.test()
@@ -269,10 +271,15 @@ def apply(outcome: Outcome, observed: Observed, places: Places, nginx: Nginx) ->
         if loading:
             again = nginx.reload()
             words += f"; and the old configuration could not be loaded again: {again}" if again else ""
+        _remember(places, "" if again else observed.loaded)
         raise CommandError(f"nginx does not take the new configuration, so that the old one is back: {words}")
     texts = {str(path): path.read_text(encoding="utf-8") for path in [places.main, *places.sites.glob("*.conf")]}
+    _remember(places, digest(texts))
+
+
+def _remember(places: Places, loaded: str) -> None:
     places.loaded.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(places.loaded, f"{digest(texts)}\n".encode(), MODE)
+    write_atomically(places.loaded, f"{loaded}\n".encode(), MODE)
 
 
 def _write(contents: Sequence[tuple[Path, str | None]]) -> None:

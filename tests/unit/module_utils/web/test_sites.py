@@ -148,6 +148,32 @@ def test_a_run_that_was_killed_before_the_reload_is_completed(two: Host) -> None
     assert reloads(two) == before + 1
 
 
+def test_what_others_have_changed_and_loaded_is_put_back_and_loaded(two: Host) -> None:
+    """As certbot's hook and the role certificates do: they reload nginx with whatever its files say."""
+    two.places.site("a").unlink()
+    before = reloads(two)
+    wanted = [f"create {two.places.site('a')}", "load the configuration"]
+    assert run(two, site("a"), site("b"), check=True)["actions"] == wanted
+    assert run(two, site("a"), site("b"))["actions"] == wanted
+    assert reloads(two) == before + 1
+    assert not run(two, site("a"), site("b"))["changed"]
+
+
+def test_a_run_that_is_killed_while_it_puts_back_is_completed(two: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    two.places.site("a").unlink()
+    with monkeypatch.context() as context:
+        context.setattr(Host, "_systemctl", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(two, site("a"), site("b"))
+    assert run(two, site("a"), site("b"))["actions"] == ["load the configuration"]
+
+
+def _killed(host: Host, verb: str) -> nginx.Done:
+    if verb == "reload":
+        raise KeyboardInterrupt
+    return nginx.Done(0, "")
+
+
 def test_nginx_that_does_not_run_is_not_reloaded(host: Host) -> None:
     host.active = False
     host.certificate("a")
