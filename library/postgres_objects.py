@@ -145,7 +145,8 @@ options:
 attributes:
   check_mode:
     support: full
-    description: The plan is the same; nothing is written. On a host without a server everything would be new.
+    description: The plan is the same; nothing is written. On a host without a server everything would be new; of one
+      that does not run nothing is known, which is reported as a conflict.
   diff_mode:
     support: full
     description: One diff per role, with its database; no passwords or verifiers.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from ..errors import LyceumError
 from . import sql
@@ -18,6 +19,8 @@ from .model import PRESENT, Desired
 from .observe import Observed, observe, readable
 from .plan import Change, NewDatabase, Plan, plan
 
+# Where Debian's clusters are: VERSION/NAME.
+CLUSTERS = Path("/var/lib/postgresql")
 _SESSION_SECONDS = 10
 
 
@@ -31,13 +34,18 @@ class Outcome:
     after: Observed | None = None
 
 
-def run(desired: Desired, server: Server, *, check: bool) -> Outcome:
+def run(desired: Desired, server: Server, *, check: bool, clusters: Path = CLUSTERS) -> Outcome:
     """observe, plan, apply, verify. Raises LyceumError when nothing can be done at all.
 
-    check: on a host that has no server yet, everything would be new.
+    check: on a host that has no server yet, everything would be new. Of one that does not run nothing is known.
     """
     if check and not is_there(server):
         empty = Observed(superuser=server.superuser)
+        if any(clusters.glob("*/*/PG_VERSION")):
+            unknown = (
+                f"nothing listens on {server.socket}: who has what in PostgreSQL is not known and was not compared"
+            )
+            return Outcome(Plan(conflicts=[unknown]), empty)
         return Outcome(plan(desired, empty), empty)
     with session(server) as main:
         if not check:

@@ -217,7 +217,8 @@ def _try_rules(desired: Desired) -> None:
             wrong = main.query(f"SELECT line_number, error FROM {view} WHERE error IS NOT NULL", {})
             if wrong:
                 line, error = wrong[0]
-                raise LyceumError(f"{desired.directory / name}, line {line}: {error}")
+                text = desired.files[name].splitlines()[line - 1]
+                raise LyceumError(f"{desired.directory / name}, line {line} ({text}): {error}")
 
 
 def _reload(desired: Desired) -> None:

@@ -51,7 +51,10 @@ def test_check_apply_check_apply(
     [
         ({"settings": {"work_mem": "much"}}, 'invalid value for parameter "work_mem": "much"'),
         ({"settings": {"a b": "c"}}, "postgres_settings: 'a b' is not the name of a setting"),
-        ({"hba": "local all all nonsense\n"}, 'pg_hba.conf, line 1: invalid authentication method "nonsense"'),
+        (
+            {"hba": "local all all nonsense\n"},
+            'pg_hba.conf, line 1 (local all all nonsense): invalid authentication method "nonsense"',
+        ),
     ],
     ids=str,
 )

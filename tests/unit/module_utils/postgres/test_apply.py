@@ -454,10 +454,20 @@ def test_two_runs_do_not_mix(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_check_on_a_host_without_a_server(tmp_path: Any) -> None:
-    done = apply.run(lab(), Server(tmp_path), check=True)
+    done = apply.run(lab(), Server(tmp_path), check=True, clusters=tmp_path)
     assert "amartin: create the role (login, no connection limit)" in done.plan.actions()
     assert "retina: create the database retina" in done.plan.actions()
     assert done.failures == {}
+
+
+def test_a_check_while_the_server_does_not_run(tmp_path: Any) -> None:
+    (tmp_path / "17/main").mkdir(parents=True)
+    (tmp_path / "17/main/PG_VERSION").write_text("17\n")
+    done = apply.run(lab(), Server(tmp_path), check=True, clusters=tmp_path)
+    assert not done.plan.changed
+    assert done.plan.conflicts == [
+        f"nothing listens on {tmp_path}/.s.PGSQL.5432: who has what in PostgreSQL is not known and was not compared"
+    ]
 
 
 def test_a_thousand_people_with_nothing_to_change(cluster: Cluster) -> None:

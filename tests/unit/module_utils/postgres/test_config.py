@@ -172,8 +172,11 @@ def test_bad_settings_change_nothing(cluster: Cluster, unit: Unit, values: dict[
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"hba": HBA + "local all all nonsense\n"}, 'pg_hba.conf, line 3: invalid authentication method "nonsense"'),
-        ({"ident": IDENT + "admin /( postgres\n"}, "pg_ident.conf, line 3: "),
+        (
+            {"hba": HBA + "local all all nonsense\n"},
+            'pg_hba.conf, line 3 (local all all nonsense): invalid authentication method "nonsense"',
+        ),
+        ({"ident": IDENT + "admin /( postgres\n"}, "pg_ident.conf, line 3 (admin /( postgres): "),
     ],
     ids=["hba", "ident"],
 )
