@@ -7,7 +7,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,16 @@ def serial(target: Target, name: str) -> str:
 def status(target: Target, name: str, *options: str) -> str:
     words = ["curl", "-s", "-o", "/dev/null", "-w", "'%{http_code}'", "--resolve", f"{name}:443:127.0.0.1", *options]
     return str(target.host.run(" ".join([*words, f"https://{name}/"])).stdout)
+
+
+def until(holds: Callable[[], bool], seconds: float = 20) -> bool:
+    """Whether it comes to hold."""
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.2)
+    return True
 
 
 @pytest.fixture
@@ -137,6 +148,20 @@ def test_a_port_that_somebody_else_has_brings_the_old_files_back(target: Target)
     assert "the old one is back: bind() to 0.0.0.0:9443 failed" in said(done)
     assert target.host.file("/etc/nginx/nginx.conf").content_string == before
     assert status(target, "wiki.lab.test") == "200"
+
+
+@pytest.mark.usefixtures("put_back")
+def test_a_site_that_somebody_took_away_is_served_again(target: Target) -> None:
+    target.host.check_output(f"rm {SITES}/wiki.conf && systemctl reload nginx")
+    assert until(lambda: status(target, "wiki.lab.test") == "000")
+    done = play(target, "nginx_sites")
+    assert done.returncode == 0, said(done)[-2000:]
+    assert status(target, "wiki.lab.test") == "200"
+
+
+def test_nginx_that_is_killed_comes_back(target: Target) -> None:
+    target.host.check_output("systemctl kill --kill-whom=all --signal=KILL nginx")
+    assert until(lambda: status(target, "wiki.lab.test") == "200")
 
 
 def test_a_certificate_is_renewed_in_time_with_the_same_key(target: Target) -> None:
