@@ -104,7 +104,7 @@ options:
         type: str
         default: C.UTF-8
   only:
-    description: One person. Others are left alone, except for projects that do not exist yet.
+    description: One person. Other people are left alone; projects and services in the lists are not.
     type: str
     default: ''
   estate:

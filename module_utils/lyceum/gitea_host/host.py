@@ -57,12 +57,18 @@ class Host:
 
     # --- programs
 
-    def gitea(self, *words: str, seconds: int = 600) -> str:
-        """A command of Gitea. What it prints is returned and nowhere else: it may be a secret."""
-        return self.as_user([str(self.program), *words, "--config", str(self.config)], seconds=seconds)
+    def gitea(self, *words: str, seconds: int = 600, quote: bool = False) -> str:
+        """A command of Gitea. What it prints is returned and nowhere else: it may be a secret. quote: see `run`."""
+        return self.as_user([str(self.program), *words, "--config", str(self.config)], seconds=seconds, quote=quote)
 
     def as_user(
-        self, argv: Sequence[str], *, seconds: int = 600, stdout: int | None = None, stdin: int = subprocess.DEVNULL
+        self,
+        argv: Sequence[str],
+        *,
+        seconds: int = 600,
+        stdout: int | None = None,
+        stdin: int = subprocess.DEVNULL,
+        quote: bool = False,
     ) -> str:
         """A program as the user of the server, with nothing of ours in its environment. CommandError when it fails."""
         try:
@@ -76,6 +82,7 @@ class Host:
             seconds=seconds,
             stdout=stdout,
             stdin=stdin,
+            quote=quote,
             cwd=str(self.home),
             env=environment,
             **({} if account.pw_uid == os.geteuid() else switch),
@@ -157,9 +164,18 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 def run(
-    argv: Sequence[str], *, seconds: int, stdout: int | None = None, stdin: int = subprocess.DEVNULL, **options: Any
+    argv: Sequence[str],
+    *,
+    seconds: int,
+    stdout: int | None = None,
+    stdin: int = subprocess.DEVNULL,
+    quote: bool = False,
+    **options: Any,
 ) -> str:
-    """What a program printed. CommandError with its last words, but none of what it printed: that may be a secret."""
+    """What a program printed. CommandError with its last words, but none of what it printed: that may be a secret.
+
+    quote: it prints none, and says there, too, why it failed, as Gitea's log does.
+    """
     try:
         done = subprocess.run(
             list(argv),
@@ -175,7 +191,9 @@ def run(
     except subprocess.TimeoutExpired as exc:
         raise CommandError(f"{Path(argv[0]).name} did not end within {seconds} s") from exc
     if done.returncode:
-        said = " ".join(done.stderr.decode(errors="replace").split())[-WORDS:]
+        said = " ".join((done.stderr + (done.stdout or b"" if quote else b"")).decode(errors="replace").split())[
+            -WORDS:
+        ]
         raise CommandError(f"{' '.join(map(str, argv[:4]))} ended with status {done.returncode}: {said}")
     return "" if done.stdout is None else done.stdout.decode(errors="replace")
 

@@ -136,7 +136,7 @@ def _check_release(wanted: Wanted) -> None:
 def _first(wanted: Wanted) -> None:
     """The link stays away until the tables are there, so that a run that was killed starts over."""
     host = Host(**{**vars(wanted.host), "program": wanted.release})
-    host.gitea("migrate", seconds=3600)
+    host.gitea("migrate", seconds=3600, quote=True)
     _link(wanted.host.program, wanted.release)
     wanted.host.systemctl("restart")
     wanted.host.wait("", wanted.bot, wanted.seconds)
@@ -170,7 +170,7 @@ def _upgrade(wanted: Wanted, pending: Mapping[str, str]) -> None:
     wanted.host.systemctl("stop")
     try:
         _link(wanted.host.program, wanted.release)
-        wanted.host.gitea("migrate", seconds=4 * 3600)
+        wanted.host.gitea("migrate", seconds=4 * 3600, quote=True)
         wanted.host.systemctl("start")
         wanted.host.wait(token, wanted.bot, wanted.seconds)
     except LyceumError as exc:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ..errors import LyceumError, RefusedError
 from . import scram, sql
-from .model import ABSENT, PERSON, PRESENT, PROJECT, SUSPENDED, UNLIMITED, Database, Desired, Role
+from .model import ABSENT, PERSON, PRESENT, PROJECT, SERVICE, SUSPENDED, UNLIMITED, Database, Desired, Role
 from .observe import POWERS, PUBLIC, Observed, SeenDatabase, SeenRole
 
 OWNER_GRANTS = ("CREATE", "CONNECT", "TEMPORARY")
@@ -112,8 +112,8 @@ class _Planner:
         return self.result
 
     def concerned(self, role: Role) -> bool:
-        """Whether this run may touch the role; one for a person looks after the person's projects, too."""
-        return not self.desired.only or role.kind == PROJECT or role.name == self.desired.only
+        """Whether this run may touch the role; one for a person looks after projects and services in the lists, too."""
+        return not self.desired.only or role.kind != PERSON or role.name == self.desired.only
 
     def change(self, name: str) -> Change:
         if name not in self.changes:
@@ -352,7 +352,8 @@ class _Planner:
     def mine(self, group: str, member: str) -> bool:
         """Whether it is the list's business if one is a member of the other."""
         if self.desired.only:
-            return member == self.desired.only
+            known = self.desired.roles.get(member)
+            return member == self.desired.only or (known is not None and known.kind == SERVICE)
         return group in self.desired.roles or member in self.desired.roles
 
     def member(self, group: str, member: str) -> None:

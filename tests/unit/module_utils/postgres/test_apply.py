@@ -345,12 +345,15 @@ def test_one_person_only(cluster: Cluster) -> None:
 
 
 def test_one_person_into_a_server_that_has_nobody(cluster: Cluster) -> None:
-    wanted = [entry for entry in LAB_ROLES if entry["kind"] == "project" or entry["name"] == "bchen"]
+    wanted = [entry for entry in LAB_ROLES if entry["kind"] != "person" or entry["name"] == "bchen"]
+    wanted = [*wanted, role("gitea", kind="service")]
     databases = [entry for entry in LAB_DATABASES if entry["name"] in ("bchen", "retina")]
+    databases = [*databases, database("gitea")]
     done = cluster.run(desired(wanted, databases, only="bchen"))
     assert done.failures == {}
     assert done.plan.conflicts == []
     cluster.sql("CREATE TABLE scans (n int)", user="bchen", database="retina")
+    cluster.sql("CREATE TABLE issues (n int)", user="gitea", database="gitea")
     assert cluster.run(lab()).failures == {}
 
 
