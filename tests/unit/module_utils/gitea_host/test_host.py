@@ -23,16 +23,16 @@ def test_what_a_program_prints_is_in_no_message() -> None:
     assert "s3cret" not in str(failed.value)
 
 
+def test_a_program_that_prints_no_secret_says_why_it_failed_there_too() -> None:
+    with pytest.raises(CommandError, match="no such role"):
+        host.run(["sh", "-c", "echo no such role; exit 1"], seconds=5, quote=True)
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [(["/no/such"], "cannot run /no/such"), (["sleep", "9"], "sleep did not end within 1 s")],
     ids=str,
 )
-def test_a_program_that_prints_no_secret_says_why_it_failed_there_too() -> None:
-    with pytest.raises(CommandError, match="no such role"):
-        run(["sh", "-c", "echo no such role; exit 1"], seconds=5, quote=True)
-
-
 def test_programs_that_do_not_run(argv: list[str], message: str) -> None:
     with pytest.raises(CommandError, match=message):
         host.run(argv, seconds=1)
