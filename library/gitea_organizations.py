@@ -94,10 +94,11 @@ options:
             description: Whether the repository is read-only. A mirror cannot be.
             type: bool
             default: false
-  complete:
-    description: Whether the list is the whole registry. Then other organizations are reported as unmanaged.
-    type: bool
-    default: true
+  only:
+    description: One person. Nobody else comes into a team or leaves one. Without it the list is the whole registry, and other
+      organizations are reported as unmanaged.
+    type: str
+    default: ''
   purge:
     description: Absent organizations whose repositories are deleted with them.
     type: list
@@ -257,7 +258,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
             },
         },
     },
-    "complete": {"type": "bool", "default": True},
+    "only": {"type": "str", "default": ""},
     "purge": NAMES,
     "protected": NAMES,
     "max_removals": {"type": "int", "default": 10},

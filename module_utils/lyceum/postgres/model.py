@@ -62,7 +62,7 @@ class Database:
 
 @dataclass(frozen=True)
 class Desired:
-    """only: the one person whom the run is about, others are left alone; empty: the lists are everything that is managed.
+    """only: the one person whom the run is about; empty: the lists are everything that is managed.
 
     estate: the role that owns what people leave behind. closed: databases of the system that nobody else connects to.
     drop: databases that may really go, by name. allow: roles that may go whatever max_removals says.

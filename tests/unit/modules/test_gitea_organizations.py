@@ -54,6 +54,15 @@ def test_a_member_without_account_fails_the_module(run: Run) -> None:
     assert result["msg"].endswith("nobody has no account in this Gitea")
 
 
+def test_somebody_else_without_account_waits_in_a_run_for_one_person(fake: FakeGitea, run: Run) -> None:
+    result = run({**RETINA, "owner": "nobody"}, only="bchen")
+    assert result["lyceum"]["results"] == {
+        "bchen": {"result": "changed", "actions": ["bchen: into team write of retina"], "error": None}
+    }
+    assert result["lyceum"]["unchanged"] == []
+    assert run({**RETINA, "owner": "nobody"}, only="bchen")["changed"] is False
+
+
 def test_invalid_input(run: Run) -> None:
     assert run(RETINA, RETINA)["msg"] == (
         "1 problem(s) in the list of organizations: the organization retina is there 2 times"

@@ -72,10 +72,12 @@ class Project:
 
 @dataclass(frozen=True)
 class Wanted:
-    """complete: the list is the whole registry. purge: absent projects whose repositories go with them."""
+    """only: the one person whom the run is about, no others come or go. complete: the list is the whole registry.
+    purge: absent projects whose repositories go with them."""
 
     projects: Sequence[Project]
     complete: bool = True
+    only: str = ""
     purge: frozenset[str] = frozenset()
     protected: frozenset[str] = frozenset()
     guard: Guard = field(default_factory=Guard)
@@ -91,7 +93,8 @@ class Wanted:
             raise LyceumError(f"{len(problems)} problem(s) in the list of organizations: {'; '.join(problems)}")
         return cls(
             projects,
-            complete=params["complete"],
+            complete=not params["only"],
+            only=params["only"],
             purge=frozenset(params["purge"]),
             protected=frozenset(params["protected"]),
             guard=Guard(params["max_removals"], params["max_removals_percent"], frozenset(params["allow_removals"])),

@@ -61,7 +61,7 @@ def plan(
     for project in wanted.projects:
         place = places.get(project.name.lower())
         if project.state == "present":
-            ops = _present(project, place, bot, archived.get(project.name, set()), result)
+            ops = _present(project, place, bot, wanted.only, archived.get(project.name, set()), result)
         elif place is not None:
             ops = _ended(project, place, bot, result, purge=project.name in wanted.purge)
             if any(op.kind in ("archive", "delete_organization", "delete_repository") for op in ops):
@@ -77,7 +77,7 @@ def plan(
     return result
 
 
-def _present(project: Project, place: Place | None, bot: str, archived: set[str], result: Plan) -> list[Op]:
+def _present(project: Project, place: Place | None, bot: str, only: str, archived: set[str], result: Plan) -> list[Op]:
     ops = []
     key = f"organization {project.name}"
     body: dict[str, Any] = {"description": project.description, "visibility": project.visibility}
@@ -89,7 +89,7 @@ def _present(project: Project, place: Place | None, bot: str, archived: set[str]
     else:
         ops += _edit_organization(project.name, place.organization, body)
         after = ()
-    ops += _teams(project, place, bot, after)
+    ops += _teams(project, place, bot, only, after)
     for repository in project.repositories:
         ops += _repository(project.name, repository, place, after, result)
     if place is not None:
@@ -114,7 +114,7 @@ def _edit_organization(name: str, now: Organization, body: Mapping[str, Any]) ->
     return [Op("edit_organization", f"organization {name}", f"{name}: {words}", differing)]
 
 
-def _teams(project: Project, place: Place | None, bot: str, after: tuple[str, ...]) -> list[Op]:
+def _teams(project: Project, place: Place | None, bot: str, only: str, after: tuple[str, ...]) -> list[Op]:
     ops: list[Op] = []
     for team, names in project.teams(bot).items():
         key = f"team {project.name}/{team}"
@@ -127,7 +127,8 @@ def _teams(project: Project, place: Place | None, bot: str, after: tuple[str, ..
             ops.append(Op("edit_team", key, f"{project.name}: set the rights of team {team}", {"team": team}))
         # A new organization belongs to the bot that made it.
         now = place.members.get(team, []) if place else [bot] if team == OWNERS else []
-        ops += _members(project.name, team, names, now, made, bot)
+        members = _members(project.name, team, names, now, made, bot)
+        ops += _of(only, bot, members) if only else members
     return ops
 
 
@@ -172,6 +173,13 @@ def _members(
         if low not in listed
     ]
     return [*come, *go]
+
+
+def _of(only: str, bot: str, members: list[Op]) -> list[Op]:
+    """Those about one person. The bot goes when the owner has come, and stays as long as that is somebody else's run."""
+    kept = [op for op in members if op.data["person"] == only]
+    waiting = any(op.kind == "add_member" and op not in kept for op in members)
+    return kept + [op for op in members if op.data["person"] == bot and not (waiting and op.kind == "remove_member")]
 
 
 def _repository(

@@ -27,6 +27,7 @@ def run(wanted: Wanted, session: Session, *, check: bool, with_diff: bool) -> di
     todo = _look(wanted, session, archived)
     todo_steps = steps(todo, session.writer)
     members = {name for project in wanted.projects for name in (project.owner, *project.write, *project.read) if name}
+    members = members & {wanted.only} if wanted.only else members
     if check:
         outcome = preview(todo_steps)
     else:

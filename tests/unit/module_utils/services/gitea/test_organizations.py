@@ -10,7 +10,7 @@ from ansible.module_utils.lyceum.errors import LyceumError
 from ansible.module_utils.lyceum.services.gitea.organizations import Project, Wanted, WantedRepository, units_of
 
 PARAMS: dict[str, Any] = {
-    "complete": True,
+    "only": "",
     "purge": [],
     "protected": [],
     "max_removals": 10,

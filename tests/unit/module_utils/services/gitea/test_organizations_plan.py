@@ -204,6 +204,19 @@ def test_what_nobody_manages_is_told() -> None:
     assert look(PROJECT, place(), others=["stray"], complete=False).unmanaged == []
 
 
+def test_in_a_run_for_one_person_nobody_else_comes_or_goes() -> None:
+    made = look(PROJECT, None, only="bchen")
+    assert [op.sentence for op in made.ops["retina"] if "member" in op.kind] == ["bchen: into team write of retina"]
+    # The bot stays until there is an owner.
+    made = look(PROJECT, None, only="amartin")
+    assert [op.sentence for op in made.ops["retina"] if "member" in op.kind] == [
+        "amartin: into team Owners of retina",
+        "bot: out of team Owners of retina",
+    ]
+    members = {"Owners": ["amartin"], "write": ["bchen", "dlopez"], "read": ["dlopez", "gnovak"]}
+    assert sentences(look(PROJECT, place(members=members), only="dlopez")) == ["dlopez: out of team write of retina"]
+
+
 def test_the_guard_counts_projects_that_end() -> None:
     projects = [Project(f"p{number}", state="archived") for number in range(5)]
     with pytest.raises(RefusedError, match="takes away 5 of 5 organizations"):

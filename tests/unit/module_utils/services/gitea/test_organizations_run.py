@@ -64,7 +64,7 @@ def test_check_apply_check_apply(site: Site) -> None:
 def test_only_the_one_that_is_asked_about(site: Site) -> None:
     site.run(RETINA)
     site.fake.org("stray", "amartin")
-    assert site.run(RETINA, complete=False)["lyceum"]["unmanaged"] == []
+    assert site.run(RETINA, only="bchen")["lyceum"]["unmanaged"] == []
     assert "GET /admin/orgs" not in site.fake.calls
     assert site.run(RETINA)["lyceum"]["unmanaged"] == ["stray"]
 
