@@ -95,8 +95,8 @@ options:
             type: bool
             default: false
   only:
-    description: One person. Nobody else comes into a team or leaves one. Without it the list is the whole registry, and other
-      organizations are reported as unmanaged.
+    description: One person. Nobody else comes into a team or leaves one. Without it the list is the whole registry, and
+      other organizations are reported as unmanaged.
     type: str
     default: ''
   purge:

@@ -176,7 +176,7 @@ def _members(
 
 
 def _of(only: str, bot: str, members: list[Op]) -> list[Op]:
-    """Those about one person. The bot goes when the owner has come, and stays as long as that is somebody else's run."""
+    """Those about one person. The bot goes when the owner has come, and stays while that is up to another run."""
     kept = [op for op in members if op.data["person"] == only]
     waiting = any(op.kind == "add_member" and op not in kept for op in members)
     return kept + [op for op in members if op.data["person"] == bot and not (waiting and op.kind == "remove_member")]
