@@ -103,15 +103,24 @@ def gitea_token(plan, name):
     return done.stdout.split()[-1]
 
 
+def listed(answer):
+    """The entries of a list; none where there is no such person."""
+    if answer["status"] == 404:
+        return []
+    if answer["status"] != 200:
+        raise RuntimeError(f"Gitea answers {answer['status']} instead of a list: {answer['body']}")
+    return answer["body"]
+
+
 def gitea_clear(plan, names):
     """Remove what a proof made, also one that was killed."""
     bot = (plan["bot"], bot_token(plan))
     for name in names:
         as_bot(plan, "DELETE", f"/repos/{name}/{NAME}")
-        for key in as_bot(plan, "GET", f"/users/{name}/keys?limit=50")["body"] or []:
+        for key in listed(as_bot(plan, "GET", f"/users/{name}/keys?limit=50")):
             if key["title"] == NAME:
                 as_bot(plan, "DELETE", f"/admin/users/{name}/keys/{key['id']}")
-        for token in gitea_api(plan, "GET", f"/users/{name}/tokens?limit=50", basic=bot)["body"] or []:
+        for token in listed(gitea_api(plan, "GET", f"/users/{name}/tokens?limit=50", basic=bot)):
             if token["name"].startswith(NAME):
                 gitea_api(plan, "DELETE", f"/users/{name}/tokens/{token['id']}", basic=bot)
     as_bot(plan, "DELETE", f"/admin/users/{NAME}?purge=true")
@@ -137,8 +146,18 @@ def gitea_scene(plan, name):
     return {"token": token, "stranger": gitea_token(plan, NAME), "password": word}
 
 
-def gitea_sign_in(plan, name, password, path):
-    """Sign in as a browser does, and ask for a page: {entered, status}. entered: one's own settings open."""
+def gitea_password(plan, name):
+    """A new password of somebody, as an administrator can give it."""
+    word = secrets.token_urlsafe(24)
+    values = {"login_name": name, "source_id": 0, "password": word, "must_change_password": False}
+    answer = as_bot(plan, "PATCH", f"/admin/users/{name}", values)
+    if answer["status"] != 200:
+        raise RuntimeError(f"{name} gets no password: Gitea answers {answer['status']}")
+    return word
+
+
+def gitea_sign_in(plan, name, password, path=""):
+    """Sign in as a browser does, and ask for a page: {entered, status, session}. entered: see gitea_settings."""
     jar = {}
 
     def ask(method, where, body=None):
@@ -154,7 +173,15 @@ def gitea_sign_in(plan, name, password, path):
     mark = re.search(r'name="_csrf" value="([^"]*)"', page)
     form = {"user_name": name, "password": password, **({"_csrf": mark.group(1)} if mark else {})}
     ask("POST", "/user/login", form)
-    return {"entered": ask("GET", "/user/settings")[0] == 200, "status": ask("GET", path)[0] if path else 0}
+    session = "; ".join(f"{key}={value}" for key, value in jar.items())
+    status = ask("GET", path)[0] if path else 0
+    return {"entered": gitea_settings(plan, session)["entered"], "status": status, "session": session}
+
+
+def gitea_settings(plan, session):
+    """Whether a session is shown its own settings: {entered}. That one may not sign in is said with status 200, too."""
+    status, _headers, content = gitea_request(plan, "GET", "/user/settings", cookie=session)
+    return {"entered": status == 200 and b'name="full_name"' in content}
 
 
 def gitea_page(plan, path, method="GET", body=None):
@@ -214,7 +241,7 @@ def gitea_account(plan, name):
     answer = as_bot(plan, "GET", f"/users/{name}")
     if answer["status"] == 404:
         return {}
-    keys = as_bot(plan, "GET", f"/users/{name}/keys?limit=50")["body"] or []
+    keys = listed(as_bot(plan, "GET", f"/users/{name}/keys?limit=50"))
     return {key: answer["body"].get(key) for key in ("active", "prohibit_login")} | {"keys": len(keys)}
 
 
@@ -262,7 +289,9 @@ ACTIONS.update(
             gitea_token,
             gitea_clear,
             gitea_scene,
+            gitea_password,
             gitea_sign_in,
+            gitea_settings,
             gitea_git,
             gitea_shell,
             gitea_account,

@@ -54,11 +54,14 @@ def present(target: Target) -> str:
 
 @pytest.fixture
 def scene(target: Target) -> Iterator[dict[str, str]]:
-    """A person with a repository, a token and a key for the time of the test."""
+    """A person with a repository, a token, a key, a password and an open session for the time of the test."""
     name = present(target)
     probe(target, "clear", names=[name])
     try:
-        yield {"name": name, **probe(target, "scene", name=name)}
+        made = probe(target, "scene", name=name)
+        word = probe(target, "password", name=name)
+        session = probe(target, "sign_in", name=name, password=word)["session"]
+        yield {"name": name, "token": made["token"], "password": word, "session": session}
     finally:
         provision(target)
         probe(target, "clear", names=[name])
@@ -72,21 +75,28 @@ def entered(target: Target, scene: dict[str, str]) -> dict[str, bool]:
     for how in ("https", "ssh"):
         done = probe(target, "git", how=how, owner=name, name=name, token=scene["token"])
         ways[how] = done["entered"]
+    ways["session"] = probe(target, "settings", session=scene["session"])["entered"]
+    ways["web"] = probe(target, "sign_in", name=name, password=scene["password"])["entered"]
     return ways
+
+
+def everywhere(entered: bool) -> dict[str, bool]:
+    return dict.fromkeys(("API", "https", "ssh", "session", "web"), entered)
 
 
 def test_who_is_suspended_is_out_within_one_run_and_comes_back_with_keys(target: Target, scene: dict[str, str]) -> None:
     name = scene["name"]
     before = probe(target, "account", name=name)
-    assert entered(target, scene) == {"API": True, "https": True, "ssh": True}
+    assert entered(target, scene) == everywhere(True)
     provision(target, **{name: {"state": "suspended"}})
-    assert entered(target, scene) == {"API": False, "https": False, "ssh": False}
+    assert entered(target, scene) == everywhere(False)
     during = probe(target, "account", name=name)
     assert (during["prohibit_login"], during["keys"]) == (True, 0)
     provision(target)
     after = probe(target, "account", name=name)
     # The key that the test added was in no registry and is gone for good.
     assert (after["active"], after["prohibit_login"]) == (True, False)
+    assert probe(target, "sign_in", name=name, password=scene["password"])["entered"]
     assert after["keys"] == before["keys"] - 1
 
 
@@ -110,7 +120,7 @@ def test_a_database_that_is_away_for_a_while_costs_nothing(target: Target, scene
     thread.join()
     provision(target, **{name: {"state": "suspended"}})
     assert "changed=0" in provision(target, **{name: {"state": "suspended"}})
-    assert entered(target, scene) == {"API": False, "https": False, "ssh": False}
+    assert entered(target, scene) == everywhere(False)
     provision(target)
     assert "changed=0" in provision(target)
     found = probe(
