@@ -91,8 +91,8 @@ class Runner:
 
     @property
     def not_enforced(self) -> list[str]:
-        """What the hosts cannot hold anybody to, each once."""
-        return list(dict.fromkeys(text for result in self.results for text in result.not_enforced))
+        """What the hosts cannot hold anybody to, as the last playbook has it that says anything about it."""
+        return next((result.not_enforced for result in reversed(self.results) if result.not_enforced), [])
 
     def run(self, step: Step) -> Result:
         """Run one step to its end, showing what it does. Its output goes to a log under the state directory."""
