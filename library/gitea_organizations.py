@@ -132,10 +132,6 @@ options:
         C(write:repository).
     type: str
     required: true
-  password:
-    description:
-      - Password of the same administrator. Not used by this module, which takes it so that all modules take the same.
-    type: str
   ca_file:
     description: Certificates to trust instead of the system's.
     type: path

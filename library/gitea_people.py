@@ -138,11 +138,6 @@ options:
         C(write:repository).
     type: str
     required: true
-  password:
-    description:
-      - Password of the same administrator. Gitea lists and deletes other people's access tokens for nothing else, and
-        it is used for nothing else. Without it tokens of people who are shut out stay, which Gitea refuses meanwhile.
-    type: str
   ca_file:
     description: Certificates to trust instead of the system's.
     type: path
@@ -187,7 +182,6 @@ EXAMPLES = r"""
   gitea_people:
     url: https://git.example.org
     token: "{{ vault_gitea_token }}"
-    password: "{{ vault_gitea_bot_password }}"
     state_dir: "{{ lyceum_state_dir }}"
     people:
       - name: amartin

@@ -98,6 +98,8 @@ def test_who_is_suspended_is_out_within_one_run_and_comes_back_with_keys(target:
     assert (after["active"], after["prohibit_login"]) == (True, False)
     assert probe(target, "sign_in", name=name, password=scene["password"])["entered"]
     assert after["keys"] == before["keys"] - 1
+    # Nor does a token come back, whose words nobody but its owner had.
+    assert not entered(target, scene)["API"]
 
 
 def test_a_database_that_is_away_for_a_while_costs_nothing(target: Target, scene: dict[str, str]) -> None:

@@ -32,7 +32,6 @@ def run(fake: FakeGitea, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         settings = {
             "url": "https://git.example.org",
             "token": "bot-t0ken-1",
-            "password": "bot-passw0rd-1",
             "state_dir": str(tmp_path),
             "people": list(people),
         }
@@ -93,5 +92,5 @@ def test_invalid_input(run: Run, people: list[dict[str, Any]], message: str) -> 
 def test_a_token_that_is_refused_is_told(fake: FakeGitea, run: Run) -> None:
     fake.fault = lambda method, path: (401, "invalid username, password or token")
     assert run(MARTIN)["msg"] == (
-        "GET /user: 401 invalid username, password or token; look at the token and the password of the bot account"
+        "GET /user: 401 invalid username, password or token; look at the token of the bot account"
     )

@@ -40,18 +40,12 @@ class Patience:
 
 
 class Gitea:
-    """password: of the bot account, for the calls that Gitea answers to no token."""
+    """basic: of the bot account, for the calls that Gitea answers to no token that comes as one."""
 
-    def __init__(
-        self, transport: Transport, *, password: Basic | None = None, patience: Patience | None = None
-    ) -> None:
+    def __init__(self, transport: Transport, *, basic: Basic | None = None, patience: Patience | None = None) -> None:
         self._transport = transport
-        self._password = password
+        self._basic = basic
         self._patience = patience or Patience()
-
-    @property
-    def has_password(self) -> bool:
-        return self._password is not None
 
     # People
 
@@ -115,11 +109,11 @@ class Gitea:
         self._send("DELETE", f"/admin/users/{_part(name)}/keys/{key_id}")
 
     def tokens(self, name: str) -> list[Token]:
-        """Needs the password."""
+        """With Basic only."""
         return [Token.from_api(item) for item in self._pages(f"/users/{_part(name)}/tokens", basic=True)]
 
     def delete_token(self, name: str, token_id: int) -> None:
-        """Needs the password."""
+        """With Basic only."""
         self._send("DELETE", f"/users/{_part(name)}/tokens/{token_id}", basic=True)
 
     # Repositories
@@ -248,7 +242,7 @@ class Gitea:
         basic: bool = False,
         read_s: float | None = None,
     ) -> Reply:
-        credentials = self._password if basic else None
+        credentials = self._basic if basic else None
         reply = self._transport.request(
             method, API + path, payload=payload, query=query, credentials=credentials, read_s=read_s
         )

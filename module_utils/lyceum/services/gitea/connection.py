@@ -23,7 +23,6 @@ SERVICE = "gitea"
 ARGUMENTS: dict[str, Any] = {
     "url": {"type": "str", "required": True},
     "token": {"type": "str", "required": True, "no_log": True},
-    "password": {"type": "str", "no_log": True},
     "ca_file": {"type": "path"},
     "connect_to": {"type": "str", "default": ""},
     "state_dir": {"type": "path", "required": True},
@@ -50,8 +49,6 @@ class Session:
 def session(params: Mapping[str, Any]) -> Iterator[Session]:
     """From the parameters of a module. LyceumError when it cannot be: locked, refused, not an administrator."""
     token = Secret(params["token"])
-    password = Secret(params["password"]) if params.get("password") else None
-    secrets = (token,) if password is None else (token, password)
     endpoint = Endpoint(
         base_url=params["url"],
         credentials=TokenCredentials(token),
@@ -62,21 +59,22 @@ def session(params: Mapping[str, Any]) -> Iterator[Session]:
     with ExitStack() as stack:
         path = journal_path(Path(params["state_dir"]), SERVICE, params["url"])
         # Locked before anything is read, so that two runs never work on the same picture.
-        journal = stack.enter_context(Journal(path, secrets))
+        journal = stack.enter_context(Journal(path, (token,)))
         transport = stack.enter_context(HttpTransport(endpoint))
         bot = Gitea(transport).me()
         if not bot.admin:
             raise LyceumError(f"the token is that of {bot.name}, who is no administrator of {params['url']}")
-        basic = Basic(bot.name, password) if password else None
-        reader = Gitea(transport, password=basic)
+        # Gitea takes the token as a password, too, also where it takes no token.
+        basic = Basic(bot.name, token)
+        reader = Gitea(transport, basic=basic)
         yield Session(
             reader=reader,
-            writer=Gitea(transport, password=basic, patience=Patience(deadline_s=0)),
+            writer=Gitea(transport, basic=basic, patience=Patience(deadline_s=0)),
             journal=journal,
             policy=Policy(
                 writers=params["writers"], on_failure=params["on_failure"], deadline_s=params["deadline_seconds"]
             ),
             bot=bot,
             server=reader.version(),
-            secrets=secrets,
+            secrets=(token,),
         )

@@ -29,7 +29,7 @@ def classify(method: str, path: str, reply: Reply) -> ServiceError | None:
     text = f"{method} {path}: {reply.status} {words}".rstrip()
     low = words.lower()
     if reply.status == 401:
-        return AuthRefused(f"{text}; look at the token and the password of the bot account")
+        return AuthRefused(f"{text}; look at the token of the bot account")
     if reply.status == 403 and any(mark in low for mark in CREDENTIALS):
         return AuthRefused(f"{text}; the bot account must be an administrator and its token have the scopes")
     if reply.status == 404:

@@ -18,7 +18,7 @@ NOTHING = Memory()
 
 @dataclass
 class Observed:
-    """What was read. accounts: by id. keys, tokens, organizations: by account id; tokens None: no password to look.
+    """What was read. accounts: by id. keys, tokens, organizations: by account id.
 
     belongings: repositories of people who go and of their heirs, by login in lower case; None: there is no such owner.
     """
@@ -26,7 +26,7 @@ class Observed:
     bot: Account
     accounts: dict[int, Account] = field(default_factory=dict)
     keys: dict[int, list[Key]] = field(default_factory=dict)
-    tokens: dict[int, list[Token] | None] = field(default_factory=dict)
+    tokens: dict[int, list[Token]] = field(default_factory=dict)
     organizations: dict[int, list[str]] = field(default_factory=dict)
     belongings: dict[str, list[Repository] | None] = field(default_factory=dict)
 
@@ -121,7 +121,7 @@ def plan(people: Sequence[Person], observed: Observed, memories: Mapping[int, Me
         if person.state == "present":
             _present(one, memory, policy, result.notes)
         elif account is not None:
-            _shut(one, observed, result.notes)
+            _shut(one, observed)
             if person.state == "absent":
                 _absent(one, observed, policy, result.notes)
             if any(op.kind == "delete" for op in one.ops) or not account.shut:
@@ -272,7 +272,7 @@ def _remove(key: Key, result: str) -> Op:
 # Somebody who may not get in
 
 
-def _shut(one: PersonPlan, observed: Observed, notes: list[str]) -> None:
+def _shut(one: PersonPlan, observed: Observed) -> None:
     """Out of the account, its keys and its tokens; nothing else of it is touched."""
     account = one.account
     assert account is not None  # noqa: S101 - the caller's promise
@@ -290,25 +290,18 @@ def _shut(one: PersonPlan, observed: Observed, notes: list[str]) -> None:
         )
     one.lose_keys = one.keys
     one.ops += [_remove(key, "suspended") for key in one.lose_keys]
-    tokens = observed.tokens.get(account.id, [])
-    if tokens is None:
-        notes.append(
-            f"{name}: access tokens stay (Gitea refuses them while the account is shut); to remove them, give the"
-            " password of the bot account"
+    one.lose_tokens = observed.tokens.get(account.id, [])
+    one.ops += [
+        Op(
+            "remove_token",
+            f"no token {token.id}",
+            f"remove access token {token.name}",
+            {"id": token.id},
+            "suspended",
+            first=True,
         )
-    else:
-        one.lose_tokens = tokens
-        one.ops += [
-            Op(
-                "remove_token",
-                f"no token {token.id}",
-                f"remove access token {token.name}",
-                {"id": token.id},
-                "suspended",
-                first=True,
-            )
-            for token in tokens
-        ]
+        for token in one.lose_tokens
+    ]
 
 
 def _absent(one: PersonPlan, observed: Observed, policy: Policy, notes: list[str]) -> None:

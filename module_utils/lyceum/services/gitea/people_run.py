@@ -91,9 +91,9 @@ def observe(
         for person in shut
         if not found[person.name].shut or memories.get(person.uid, NOTHING).shut != found[person.name].id
     ]
-    # Nobody can get a token for an account that is shut, so that looking once is enough; it needs the slow password.
-    tokens = gather_by((account.name for account in unsure), client.tokens) if client.has_password else {}
-    observed.tokens = {account.id: tokens.get(account.name) for account in unsure}
+    # Nobody can get a token for an account that is shut, so that looking once is enough.
+    tokens = gather_by((account.name for account in unsure), client.tokens)
+    observed.tokens = {account.id: tokens[account.name] for account in unsure}
     absent = [person for person in shut if person.state == "absent"]
     organizations = gather_by((found[person.name].name for person in absent), client.organizations_of)
     observed.organizations = {found[person.name].id: organizations[found[person.name].name] for person in absent}
@@ -191,7 +191,7 @@ def _remember(
         if person.state == "present" and settled and (memory.keys or memory.tokens or memory.shut):
             lost = [key for key in stored.get(person.slot, {}) if key.startswith((LOST_KEY, LOST_TOKEN))]
             session.journal.forget(person.slot, [*lost, SHUT])
-        looked = observed.tokens.get(account.id) is not None
+        looked = account.id in observed.tokens
         if person.state != "present" and settled and looked and memory.shut != account.id:
             values[person.slot, SHUT] = {"id": account.id}
     if values:

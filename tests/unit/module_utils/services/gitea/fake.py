@@ -478,15 +478,12 @@ ROUTES: list[tuple[str, Callable[..., Answer]]] = [
     (r"PATCH /repos/([^/]+)/([^/]+)/branch_protections/(.+)", F._edit_rule),
 ]
 
-TOKEN, PASSWORD = "token-of-the-bot", "password-of-the-bot"
-
 
 @contextmanager
-def session_with(fake: FakeGitea, folder: Path, *, password: bool = True, **policy: Any) -> Iterator[Session]:
+def session_with(fake: FakeGitea, folder: Path, **policy: Any) -> Iterator[Session]:
     """What `connection.session` yields, over the fake."""
-    secrets = (Secret(TOKEN), Secret(PASSWORD))
-    basic = Basic("lyceum-bot", secrets[1]) if password else None
-    exact = Gitea(fake, password=basic, patience=Patience(deadline_s=0))
+    secrets = (Secret("token-of-the-bot"),)
+    exact = Gitea(fake, basic=Basic("lyceum-bot", secrets[0]), patience=Patience(deadline_s=0))
     with Journal(folder / "services/gitea.sqlite3", secrets) as journal:
         yield Session(
             exact,

@@ -105,13 +105,13 @@ def test_a_key_has_one_owner_on_the_whole_server(fake: FakeGitea, client: Gitea)
     assert client.key_of("SHA256:other") is None
 
 
-def test_tokens_are_shown_to_a_password_only(fake: FakeGitea) -> None:
+def test_tokens_are_shown_with_basic_only(fake: FakeGitea) -> None:
     """401 for every token, also that of an administrator."""
     fake.user("amartin")
     fake.tokens[7] = {"id": 7, "name": "laptop", "of": "amartin"}
     with pytest.raises(AuthRefused):
         Gitea(fake).tokens("amartin")
-    client = Gitea(fake, password=Basic("lyceum-bot", Secret("x")))
+    client = Gitea(fake, basic=Basic("lyceum-bot", Secret("x")))
     assert [token.name for token in client.tokens("amartin")] == ["laptop"]
     client.delete_token("amartin", 7)
     assert fake.tokens == {}

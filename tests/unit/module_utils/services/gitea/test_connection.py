@@ -34,7 +34,6 @@ def params(folder: Path, **values: Any) -> dict[str, Any]:
     return {
         "url": "https://git.example.org",
         "token": "t0ken-of-bot",
-        "password": "passw0rd-of-bot",
         "state_dir": str(folder),
         "writers": 2,
         "deadline_seconds": 10,
@@ -48,13 +47,10 @@ def test_everything_a_run_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(connection, "HttpTransport", pooled)
     with connection.session(params(tmp_path)) as one:
         assert (one.bot.name, one.server, one.policy.writers) == ("lyceum-bot", "1.26.2+fake", 2)
-        assert one.reader.has_password
         assert one.journal.path == tmp_path / "services/gitea-git.example.org.sqlite3"
         with pytest.raises(LyceumError, match="another run"), connection.session(params(tmp_path)):
             pass
     assert "t0ken" not in repr(pooled.endpoint)
-    with connection.session(params(tmp_path, password=None)) as one:
-        assert not one.reader.has_password
 
 
 def test_an_ordinary_account_cannot_do_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

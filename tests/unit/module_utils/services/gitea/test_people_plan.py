@@ -156,13 +156,6 @@ def test_half_shut_is_not_shut() -> None:
     assert sentences(made) == ["shut out amartin: inactive, no login"]
 
 
-def test_without_a_password_tokens_stay_and_that_is_told() -> None:
-    seen = observed(account(active=False, prohibit_login=True), tokens={7: None})
-    made = plan([person(state="suspended")], seen, {}, Policy())
-    assert made.people == {}
-    assert "access tokens stay" in made.notes[0]
-
-
 def test_whoever_never_had_an_account_gets_none() -> None:
     made = plan([person(state="suspended"), person("fmoreau", 2006, state="absent")], observed(), {}, Policy())
     assert made.people == {}

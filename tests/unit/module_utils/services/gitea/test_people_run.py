@@ -28,10 +28,10 @@ class Site:
         self.fake = FakeGitea()
         self.folder = folder
 
-    def run(self, *people: dict[str, Any], check: bool = False, password: bool = True, **params: Any) -> dict[str, Any]:
+    def run(self, *people: dict[str, Any], check: bool = False, **params: Any) -> dict[str, Any]:
         self.fake.calls.clear()
         wanted = Wanted.from_params({**PARAMS, **params, "people": list(people)})
-        with session_with(self.fake, self.folder, password=password) as session:
+        with session_with(self.fake, self.folder) as session:
             return run(wanted, session, check=check, with_diff=True)
 
     def sent(self) -> list[str]:
@@ -181,7 +181,7 @@ def test_suspension_takes_keys_and_tokens_and_return_gives_back_the_keys(site: S
     assert (user["active"], user["prohibit_login"]) == (False, True)
     assert (site.fake.keys_of("amartin"), site.fake.tokens) == (set(), {})
     assert site.run(suspended, CHEN)["changed"] is False
-    assert "GET /users/amartin/tokens" not in site.fake.calls  # seen once; the password is slow
+    assert "GET /users/amartin/tokens" not in site.fake.calls  # seen once
     back = site.run(MARTIN, CHEN)
     assert back["actions"][0] == "amartin: let in again"
     assert site.fake.keys_of("amartin") == {fingerprint(ONE), fingerprint(TWO)}
@@ -197,13 +197,6 @@ def test_keys_of_their_own_come_back_where_they_may_have_some(site: Site) -> Non
     site.run(MARTIN, exclusive_keys=False)
     titles = {key["title"] for key in site.fake.keys.values()}
     assert titles == {"laptop", "desk", "own"}
-
-
-def test_without_the_password_tokens_stay_and_that_is_told(site: Site) -> None:
-    site.run(MARTIN, password=False)
-    result = site.run({**MARTIN, "state": "suspended"}, password=False)
-    assert "access tokens stay" in result["lyceum"]["not_enforced"][0]
-    assert "msg" not in result
 
 
 def test_rename_keeps_the_account(site: Site) -> None:

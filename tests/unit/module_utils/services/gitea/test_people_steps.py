@@ -25,7 +25,7 @@ LINE = public_key(1, "laptop")
 class World:
     def __init__(self) -> None:
         self.fake = FakeGitea()
-        self.client = Gitea(self.fake, password=Basic("lyceum-bot", Secret("x")), patience=Patience(deadline_s=0))
+        self.client = Gitea(self.fake, basic=Basic("lyceum-bot", Secret("x")), patience=Patience(deadline_s=0))
 
     def steps(self, person: Person, memory: Memory | None = None, policy: Policy | None = None) -> dict[str, Step]:
         """Of one person, as things are now."""
