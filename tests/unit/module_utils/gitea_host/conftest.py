@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -72,7 +73,8 @@ class Machine:
         pack.write(packed)
         version = f'--version) echo "gitea version {says} built"; exit;;' if says else ""
         migrate = f"migrate) {breaks}; exit 1;;" if breaks else ""
-        path.write_text(f'#!/bin/sh\ncase "$1" in {version} {migrate} esac\nexec {sys.executable} -I {packed} "$@"\n')
+        python, real = shlex.quote(sys.executable), shlex.quote(str(packed))
+        path.write_text(f'#!/bin/sh\ncase "$1" in {version} {migrate} esac\nexec {python} -I {real} "$@"\n')
         path.chmod(0o755)
         return path
 
