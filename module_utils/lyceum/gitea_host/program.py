@@ -190,6 +190,7 @@ def _back(wanted: Wanted, pending: Mapping[str, str], cause: LyceumError) -> Non
             f"{title}, and going back to {pending['from_version']} failed too: {exc}. What there was before is in"
             f" {pending['backup']}"
         ) from exc
+    wanted.backups.prune(max(1, wanted.keep))  # every try keeps everything, and runs may try again by themselves
     raise LyceumError(
         f"{title}. Gitea {pending['from_version']} runs again with everything it had, which is also in"
         f" {pending['backup']}. Set gitea_version back until the cause is known"

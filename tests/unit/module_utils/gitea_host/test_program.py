@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,19 @@ def test_an_upgrade_that_fails_is_taken_back_with_the_data(running: Machine) -> 
     assert (running.folder / "gitea").resolve() == running.folder / "release"
     assert knows_the_bot(running)
     assert not (running.folder / "backups/upgrade.json").exists()
+
+
+def test_an_upgrade_that_fails_in_every_run_does_not_fill_the_disk(running: Machine) -> None:
+    bad = running.release("bad", says="1.27.0", breaks="exit 1")
+    kept: list[str] = []
+    for number in range(3):
+        (running.folder / f"backups/2026010{number}T000000Z-1.26.2").mkdir(parents=True)  # of a run that was killed
+        with pytest.raises(LyceumError, match="which is also in") as failed:
+            apply(wanted(running, bad, "1.27.0"))
+        kept = [str(path) for path in (running.folder / "backups").iterdir()]
+        time.sleep(1.1)  # their names have seconds
+    assert len(kept) == 1
+    assert kept[0] in str(failed.value)
 
 
 def test_a_release_that_does_not_know_the_bot_is_taken_back(running: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
