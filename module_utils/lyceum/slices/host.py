@@ -95,6 +95,10 @@ def records(config: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def publish(config: Mapping[str, Any]) -> None:
-    """Write the file for Prometheus. Raises LyceumError."""
-    text = metrics.text(records(config), time.time())
-    write_atomically(Path(config["textfile"]), text.encode(), TEXTFILE_MODE)
+    """Write the file for Prometheus. Raises LyceumError.
+
+    One look at a time: two would take the temporary file away from each other.
+    """
+    with locked(Path(config["state"]).with_suffix(".lock"), STATE_FOLDER_MODE):
+        text = metrics.text(records(config), time.time())
+        write_atomically(Path(config["textfile"]), text.encode(), TEXTFILE_MODE)

@@ -136,6 +136,17 @@ def test_looks_wait_for_one_another(config: dict[str, Any]) -> None:
     assert path.exists()
 
 
+def test_files_for_prometheus_are_written_one_after_the_other(config: dict[str, Any]) -> None:
+    with tool.locked(Path(config["state"]).with_suffix(".lock"), 0o700):
+        other = threading.Thread(target=tool.publish, args=(config,))
+        other.start()
+        other.join(0.1)
+        assert other.is_alive()
+        assert not Path(config["textfile"]).exists()
+    other.join(5)
+    assert Path(config["textfile"]).exists()
+
+
 def test_a_look_killed_anywhere_counts_nothing_twice(host: Host, config: dict[str, Any]) -> None:
     """SIGKILL at 30 moments while the CPU time grows: the total is what the kernel counted."""
     for number in range(1, 31):
