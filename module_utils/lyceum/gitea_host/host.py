@@ -191,9 +191,8 @@ def run(
     except subprocess.TimeoutExpired as exc:
         raise CommandError(f"{Path(argv[0]).name} did not end within {seconds} s") from exc
     if done.returncode:
-        said = " ".join((done.stderr + (done.stdout or b"" if quote else b"")).decode(errors="replace").split())[
-            -WORDS:
-        ]
+        told = done.stderr + (done.stdout or b"") if quote else done.stderr
+        said = " ".join(told.decode(errors="replace").split())[-WORDS:]
         raise CommandError(f"{' '.join(map(str, argv[:4]))} ended with status {done.returncode}: {said}")
     return "" if done.stdout is None else done.stdout.decode(errors="replace")
 

@@ -343,10 +343,7 @@ def _missing_units(units: Sequence[str]) -> frozenset[str]:
     if not units:
         return frozenset()
     try:
-        done = subprocess.run(
-            ["systemctl", "show", "--property=LoadState", "--value", "--", *units],
-            capture_output=True, text=True, check=False, timeout=120,
-        )  # fmt: skip
+        done = _systemctl("show", "--property=LoadState", "--value", "--", *units)
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return frozenset()  # the reload says what is wrong
     states = done.stdout.split()
@@ -354,11 +351,9 @@ def _missing_units(units: Sequence[str]) -> frozenset[str]:
 
 
 def _reload(unit: str) -> str:
-    """Units that do not run, or that are not even installed yet, read it when they start."""
+    """Units that do not run read it when they start."""
     try:
-        done = _systemctl("show", "--property=LoadState", "--value", unit)
-        if done.stdout.strip() != "not-found":
-            done = _systemctl("try-reload-or-restart", unit)
+        done = _systemctl("try-reload-or-restart", unit)
     except FileNotFoundError:
         return "systemctl is not installed"
     except subprocess.TimeoutExpired:

@@ -253,7 +253,9 @@ def test_a_unit_that_is_not_installed_yet_has_nothing_to_read(
         return subprocess.CompletedProcess([], unit == "broken.service", "", "no\n")
 
     monkeypatch.setattr(certificates, "_systemctl", systemctl)
-    assert RELOAD(unit) == words
+    missing = unit in REAL_MISSING_UNITS([unit])
+    assert missing == (unit == "not-there.service")
+    assert ("" if missing else RELOAD(unit)) == words
     assert called == asked
 
 
